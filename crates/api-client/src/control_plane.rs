@@ -1,0 +1,39 @@
+//! The control plane, as other services use it.
+
+use std::time::Duration;
+
+use api_types::{
+    events::{EventBatch, EventReceipt},
+    keys::{KeyLookup, KeyRecord},
+};
+
+use crate::{CallContext, ClientError, Outgoing, ServiceClient};
+
+/// A client of the control plane.
+#[derive(Debug, Clone)]
+pub struct ControlPlane(pub ServiceClient);
+
+impl ControlPlane {
+    /// The record of a key; `None` when there is no such key.
+    ///
+    /// # Errors
+    /// When the control plane does not answer.
+    pub async fn look_up_key(&self, lookup: &KeyLookup) -> Result<Option<KeyRecord>, ClientError> {
+        let call = post("/internal/v1/keys/lookup", lookup)?.within(Duration::from_secs(3));
+        self.0.send(&CallContext::background(), &call).await
+    }
+
+    /// Hands events over; an event that is known already is accepted again without effect.
+    ///
+    /// # Errors
+    /// When the control plane does not answer; nothing is known of the batch then.
+    pub async fn publish(&self, batch: &EventBatch) -> Result<EventReceipt, ClientError> {
+        let call = post("/internal/v1/events", batch)?;
+        self.0.send(&CallContext::background(), &call).await
+    }
+}
+
+pub(crate) fn post(path: &str, body: &impl serde::Serialize) -> Result<Outgoing, ClientError> {
+    Outgoing::post(path, body)
+        .map_err(|source| ClientError::Protocol { service: "self", source: Some(source) })
+}

@@ -1,0 +1,1 @@
+//! The knowledge builder, as other services use it.

@@ -1,0 +1,1 @@
+//! The skill builder, as other services use it.

@@ -1,0 +1,263 @@
+//! The first argument of every handler: who calls, with the checks done in the contract's order, and the body still to read.
+//!
+//! Order: body size (as announced) → credential → scope → rate, all before the handler runs; then, as the handler asks
+//! for it, media type → JSON syntax. Fields, existence and state are the handler's and its domain's.
+
+use std::{marker::PhantomData, sync::Arc, time::{SystemTime, UNIX_EPOCH}};
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap},
+    web::{self, BytesMut},
+};
+use api_types::{auth::{Principal, Role}, error::Code};
+use futures_util::{StreamExt as _, future::LocalBoxFuture};
+
+use super::{ANONYMOUS, Caller, permission::{BodyLimit, Permission}};
+use crate::{
+    context,
+    error::ApiError,
+    input::{self, Object},
+    list::{ListQuery, ListSpec},
+    platform::Platform,
+    rate_limit::{Exceeded, Limits},
+};
+
+/// Failed sign-ins from one address.
+const REFUSED_LIMITS: Limits = Limits { per_minute: 600, per_hour: u64::MAX };
+/// Room for the fields around an uploaded document.
+const DOCUMENT_FIELDS_BYTES: usize = 1 << 20;
+
+/// A request whose caller holds the permission `P`.
+pub struct Call<P> {
+    pub caller: Caller,
+    request: HttpRequest,
+    payload: Payload,
+    permission: PhantomData<P>,
+}
+
+impl<P> std::fmt::Debug for Call<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("caller", &self.caller).finish_non_exhaustive()
+    }
+}
+
+/// A body that was read as JSON.
+#[derive(Debug, Clone)]
+pub struct Body(pub Object);
+
+impl<P: Permission> FromRequest for Call<P> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let payload = payload.take();
+        Box::pin(async move {
+            let platform = platform(&request)?;
+            check_announced_length::<P>(&request, &platform)?;
+            let caller = identify::<P>(&request, &platform).await?;
+            if P::SERVICE_ONLY && !caller.is_service() {
+                return Err(ApiError::new(Code::EndpointNotFound, "No such endpoint"));
+            }
+            if !P::ANY_OF.is_empty() && !caller.may_any(P::ANY_OF) {
+                let scope = P::ANY_OF[0];
+                let message = format!("Permission '{scope}' required");
+                tracing::info!(principal = caller.id(), scope, "access refused");
+                return Err(ApiError::new(Code::InsufficientPermissions, message));
+            }
+            count(&caller, &platform)?;
+            Ok(Self { caller, request, payload, permission: PhantomData })
+        })
+    }
+}
+
+impl<P: Permission> Call<P> {
+    /// Reads a JSON object.
+    ///
+    /// # Errors
+    /// 413, 415, 400 for what is no JSON, 422 for what is no object.
+    pub async fn body(&mut self) -> Result<Body, ApiError> {
+        let bytes = self.json_bytes().await?;
+        input::parse(&bytes).map(Body)
+    }
+
+    /// Reads a JSON object; no body at all is an empty one.
+    ///
+    /// # Errors
+    /// As [`Call::body`].
+    pub async fn optional_body(&mut self) -> Result<Body, ApiError> {
+        let bytes = self.json_bytes().await?;
+        if bytes.is_empty() { Ok(Body(Object::default())) } else { input::parse(&bytes).map(Body) }
+    }
+
+    /// Reads a JSON value into a wire type: for internal routes, whose callers are our own clients.
+    ///
+    /// # Errors
+    /// As [`Call::body`]; 422 for another shape.
+    pub async fn read<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, ApiError> {
+        let bytes = self.json_bytes().await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            ApiError::field(Code::InvalidFormat, "body", "The body does not have the expected shape").caused_by(error)
+        })
+    }
+
+    async fn json_bytes(&mut self) -> Result<web::Bytes, ApiError> {
+        if !is_json(self.request.headers()) {
+            return Err(ApiError::new(Code::UnsupportedMediaType, "Content-Type must be application/json"));
+        }
+        self.bytes().await
+    }
+
+    /// Reads the body as it is.
+    ///
+    /// # Errors
+    /// 413; 400 when it breaks off.
+    pub async fn bytes(&mut self) -> Result<web::Bytes, ApiError> {
+        let limit = body_limit::<P>(&*platform(&self.request)?);
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = self.payload.next().await {
+            let chunk = chunk.map_err(|error| {
+                ApiError::new(Code::MalformedBody, "The body broke off").caused_by(anyhow::anyhow!("{error}"))
+            })?;
+            if bytes.len() + chunk.len() > limit {
+                return Err(too_large(limit));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// The request's headers and body stream, for readers of other media types.
+    pub fn parts(&mut self) -> (HttpRequest, Payload) {
+        (self.request.clone(), Payload::take(&mut self.payload))
+    }
+
+    #[must_use]
+    pub fn request(&self) -> &HttpRequest {
+        &self.request
+    }
+
+    /// The text of a header; `None` when absent or no text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.request.headers().get(name)?.to_str().ok()
+    }
+
+    /// The first value of a query parameter.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<String> {
+        let mut pairs = url::form_urlencoded::parse(self.request.query_string().as_bytes());
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// `?include=embeddings` (a comma list).
+    #[must_use]
+    pub fn includes(&self, what: &str) -> bool {
+        self.query("include").is_some_and(|list| list.split(',').any(|entry| entry.trim() == what))
+    }
+
+    /// `Prefer: respond-async`
+    #[must_use]
+    pub fn prefers_async(&self) -> bool {
+        let prefers = |value: &str| value.split([',', ';']).any(|p| p.trim().eq_ignore_ascii_case("respond-async"));
+        self.request.headers().get_all("prefer").filter_map(|value| value.to_str().ok()).any(prefers)
+    }
+
+    /// Paging, filters and sorting as asked for.
+    ///
+    /// # Errors
+    /// 422 for an unknown field, operator, or a value of another type.
+    pub fn list_query(&self, spec: &ListSpec) -> Result<ListQuery, ApiError> {
+        spec.parse(self.request.query_string())
+    }
+}
+
+fn platform(request: &HttpRequest) -> Result<Arc<Platform>, ApiError> {
+    let data = request.app_data::<web::Data<Platform>>();
+    data.map(|data| Arc::clone(data)).ok_or_else(|| ApiError::internal(anyhow::anyhow!("no platform in the app")))
+}
+
+fn body_limit<P: Permission>(platform: &Platform) -> usize {
+    match P::BODY {
+        BodyLimit::Json => platform.core.max_body_bytes,
+        BodyLimit::Document => platform.core.max_document_bytes / 3 * 4 + DOCUMENT_FIELDS_BYTES,
+    }
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::new(Code::PayloadTooLarge, format!("The body is larger than {limit} bytes"))
+}
+
+fn check_announced_length<P: Permission>(request: &HttpRequest, platform: &Platform) -> Result<(), ApiError> {
+    let announced = request.headers().get(CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let limit = body_limit::<P>(platform);
+    if announced.is_some_and(|length| length > limit) { Err(too_large(limit)) } else { Ok(()) }
+}
+
+async fn identify<P: Permission>(request: &HttpRequest, platform: &Platform) -> Result<Caller, ApiError> {
+    match platform.auth.identify(request.headers()).await {
+        Ok(caller) => Ok(caller),
+        Err(error) if error.code() == Code::MissingAuthorization && door_is_open::<P>(platform) => Ok(anonymous(platform)),
+        Err(error) if error.code().status() == 401 => {
+            let address = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
+            match platform.limiter.count(&format!("401 {address}"), REFUSED_LIMITS, now_ms()) {
+                Ok(_) => Err(error),
+                Err(exceeded) => Err(rate_exceeded(exceeded)),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn door_is_open<P: Permission>(platform: &Platform) -> bool {
+    P::DOOR.is_some_and(|door| platform.core.auth_open_doors.contains(door))
+}
+
+fn anonymous(platform: &Platform) -> Caller {
+    let limits = Limits {
+        per_minute: platform.core.rate_limit_per_minute,
+        per_hour: platform.core.rate_limit_per_hour,
+    };
+    let principal = Principal {
+        id: ANONYMOUS.to_owned(),
+        client_id: ANONYMOUS.to_owned(),
+        roles: [Role::Service].into(),
+        permissions: Vec::new(),
+    };
+    Caller { principal, service: None, limits: Some(limits) }
+}
+
+fn count(caller: &Caller, platform: &Platform) -> Result<(), ApiError> {
+    let counted = caller.limits.map(|limits| platform.limiter.count(caller.id(), limits, now_ms()));
+    let (allowance, exceeded) = match counted {
+        None => (None, None),
+        Some(Ok(allowance)) => (Some(allowance), None),
+        Some(Err(exceeded)) => (Some(exceeded.allowance), Some(exceeded)),
+    };
+    if let Some(context) = context::current() {
+        context.identified(caller.principal.clone(), allowance);
+    }
+    exceeded.map_or(Ok(()), |exceeded| Err(rate_exceeded(exceeded)))
+}
+
+fn rate_exceeded(exceeded: Exceeded) -> ApiError {
+    let seconds = exceeded.retry_after_s;
+    let message = format!("Rate limit exceeded. Try again after {seconds} seconds.");
+    ApiError::new(Code::TooManyRequests, message).retry_after(seconds)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// No `Content-Type`, `application/json`, or `application/*+json`.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
+    let Ok(text) = value.to_str() else { return false };
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}

@@ -1,0 +1,211 @@
+//! API keys: looked up with the control plane, remembered for a moment.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use api_client::control_plane::ControlPlane;
+use api_types::{
+    error::Code,
+    keys::{KeyLookup, KeyRecord},
+};
+use chrono::Utc;
+use futures_util::future::BoxFuture;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::{expired_token, invalid_token};
+use crate::error::ApiError;
+
+/// How long a record is taken for true. A revoked key is refused everywhere within 30 s; the rest is for the way.
+const FRESH: Duration = Duration::from_secs(25);
+/// Keys remembered at once.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// Where keys are looked up.
+pub trait KeySource: Send + Sync + fmt::Debug {
+    /// The record of the key, if there is one. A matching secret counts as a use of the key.
+    fn find(&self, lookup: KeyLookup) -> BoxFuture<'_, Result<Option<KeyRecord>, KeySourceError>>;
+}
+
+/// Keys cannot be looked up now.
+#[derive(Debug, thiserror::Error)]
+#[error("keys cannot be looked up")]
+pub struct KeySourceError(#[source] pub anyhow::Error);
+
+impl KeySource for ControlPlane {
+    fn find(&self, lookup: KeyLookup) -> BoxFuture<'_, Result<Option<KeyRecord>, KeySourceError>> {
+        Box::pin(async move { self.look_up_key(&lookup).await.map_err(|error| KeySourceError(error.into())) })
+    }
+}
+
+/// Checks keys, remembering their records.
+#[derive(Debug)]
+pub struct Keys {
+    source: Arc<dyn KeySource>,
+    seen: RwLock<HashMap<String, Seen>>,
+}
+
+#[derive(Debug, Clone)]
+struct Seen {
+    record: Arc<KeyRecord>,
+    at: Instant,
+}
+
+impl Keys {
+    #[must_use]
+    pub fn new(source: Arc<dyn KeySource>) -> Self {
+        Self { source, seen: RwLock::new(HashMap::new()) }
+    }
+
+    /// Forgets a key, so that its revocation holds in this process at once.
+    pub fn forget(&self, id: &str) {
+        self.seen.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    /// The record of the key that `token` (`key_id.secret`) is.
+    pub(super) async fn check(&self, token: &str) -> Result<Arc<KeyRecord>, ApiError> {
+        let (id, secret) = split(token).ok_or_else(invalid_token)?;
+        let presented = hex::encode(Sha256::digest(secret));
+        let record = self.record(id, &presented).await?.ok_or_else(invalid_token)?;
+        // Compared in constant time, whatever the key's state: the state is told only to holders of the secret.
+        if !bool::from(record.secret_sha256.as_bytes().ct_eq(presented.as_bytes())) {
+            return Err(invalid_token());
+        }
+        if record.revoked_at.is_some() {
+            return Err(ApiError::new(Code::RevokedToken, "The credential has been revoked"));
+        }
+        if record.expires_at.is_some_and(|at| at <= Utc::now()) {
+            return Err(expired_token());
+        }
+        Ok(record)
+    }
+
+    async fn record(&self, id: &str, presented: &str) -> Result<Option<Arc<KeyRecord>>, ApiError> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some(seen) = &seen
+            && seen.at.elapsed() < FRESH
+            && seen.record.secret_sha256 == presented
+        {
+            return Ok(Some(Arc::clone(&seen.record)));
+        }
+        let lookup = KeyLookup { id: id.into(), secret_sha256: presented.to_owned() };
+        match self.source.find(lookup).await {
+            Ok(Some(record)) => Ok(Some(self.remember(record))),
+            Ok(None) => {
+                self.forget(id);
+                Ok(None)
+            }
+            // Keys that were seen before go on working while the control plane is away.
+            Err(error) => match seen {
+                Some(seen) => {
+                    tracing::warn!(error = %error, "using a remembered key");
+                    Ok(Some(seen.record))
+                }
+                None => Err(ApiError::unavailable("The credential cannot be checked now, try again in a moment")
+                    .caused_by(error)),
+            },
+        }
+    }
+
+    fn remember(&self, record: KeyRecord) -> Arc<KeyRecord> {
+        let record = Arc::new(record);
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= REMEMBERED_MAX {
+            seen.retain(|_, seen| seen.at.elapsed() < FRESH);
+            if seen.len() >= REMEMBERED_MAX {
+                seen.clear();
+            }
+        }
+        seen.insert(record.id.to_string(), Seen { record: Arc::clone(&record), at: Instant::now() });
+        record
+    }
+}
+
+/// `key_id.secret`, split at the first dot. Id 1–64, secret 1–256 characters of `[A-Za-z0-9_-]`, dots allowed in the secret.
+fn split(token: &str) -> Option<(&str, &str)> {
+    let (id, secret) = token.split_once('.')?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let good = (1..=64).contains(&id.len())
+        && (1..=256).contains(&secret.len())
+        && id.chars().all(plain)
+        && secret.chars().all(|c| plain(c) || c == '.');
+    good.then_some((id, secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    };
+
+    use api_types::{
+        error::Code,
+        keys::{KeyLookup, KeyRecord},
+    };
+    use futures_util::future::BoxFuture;
+    use sha2::{Digest as _, Sha256};
+
+    use super::{KeySource, KeySourceError, Keys, split};
+
+    #[derive(Debug, Default)]
+    struct Source {
+        asked: AtomicUsize,
+        down: AtomicBool,
+    }
+
+    impl KeySource for Source {
+        fn find(&self, lookup: KeyLookup) -> BoxFuture<'_, Result<Option<KeyRecord>, KeySourceError>> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            let down = self.down.load(Ordering::SeqCst);
+            Box::pin(async move {
+                if down {
+                    return Err(KeySourceError(anyhow::anyhow!("down")));
+                }
+                Ok((&*lookup.id == "known").then(|| KeyRecord {
+                    id: lookup.id,
+                    secret_sha256: hex::encode(Sha256::digest("right")),
+                    roles: Vec::new(),
+                    permissions: Vec::new(),
+                    client_id: "c".into(),
+                    expires_at: None,
+                    revoked_at: None,
+                    rate_limit_per_minute: None,
+                    rate_limit_per_hour: None,
+                }))
+            })
+        }
+    }
+
+    #[test]
+    fn dots_belong_to_the_secret() {
+        assert_eq!(split("a.b.c"), Some(("a", "b.c")));
+        for bad in ["nodot", ".x", "x.", "a b.c", "ä.b"] {
+            assert_eq!(split(bad), None, "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_known_key_is_asked_for_once_and_survives_an_outage() {
+        let source = Arc::new(Source::default());
+        let keys = Keys::new(source.clone());
+        keys.check("known.right").await.unwrap();
+        keys.check("known.right").await.unwrap();
+        assert_eq!(source.asked.load(Ordering::SeqCst), 1);
+        source.down.store(true, Ordering::SeqCst);
+        keys.check("known.right").await.unwrap();
+        assert_eq!(keys.check("other.right").await.unwrap_err().code(), Code::ServiceUnavailable);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_secret_is_refused_also_when_the_key_is_remembered() {
+        let keys = Keys::new(Arc::new(Source::default()));
+        keys.check("known.right").await.unwrap();
+        assert_eq!(keys.check("known.wrong").await.unwrap_err().code(), Code::InvalidToken);
+        assert_eq!(keys.check("unknown.right").await.unwrap_err().code(), Code::InvalidToken);
+    }
+}

@@ -1,0 +1,54 @@
+//! Permissions as types: a handler says what it needs in its argument list, so none can forget it.
+
+/// What a handler needs of its caller.
+pub trait Permission: 'static {
+    /// Any one of these is enough; empty means that any identified caller may.
+    const ANY_OF: &'static [&'static str];
+    /// Only our own services may call; to everyone else the route does not exist.
+    const SERVICE_ONLY: bool = false;
+    /// The largest body that the handler takes.
+    const BODY: BodyLimit = BodyLimit::Json;
+    /// A door that the operator may leave open (`AUTH_OPEN_DOORS`).
+    const DOOR: Option<&'static str> = None;
+}
+
+/// Which of the configured body limits holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLimit {
+    /// `MAX_BODY_BYTES`
+    Json,
+    /// `MAX_DOCUMENT_BYTES` plus a third for base64, plus room for the fields beside it.
+    Document,
+}
+
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $name:ident = [$($scope:literal),*] $({ $($rest:tt)* })?;)+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug)]
+            pub struct $name;
+            impl Permission for $name {
+                const ANY_OF: &'static [&'static str] = &[$($scope),*];
+                $($($rest)*)?
+            }
+        )+
+    };
+}
+
+permissions! {
+    AgentsRead = ["agents:read"];
+    AgentsWrite = ["agents:write"];
+    AgentsDelete = ["agents:write", "agents:delete"];
+    SkillsRead = ["skills:read"];
+    SkillsWrite = ["skills:write"];
+    KnowledgeRead = ["knowledge:read"];
+    KnowledgeWrite = ["knowledge:write"];
+    /// Uploads: a larger body.
+    DocumentsWrite = ["knowledge:write"] { const BODY: BodyLimit = BodyLimit::Document; };
+    KeysManage = ["keys:manage"];
+    LegacyAgentsWrite = ["agents:write"] { const DOOR: Option<&'static str> = Some("legacy"); };
+    LegacySkillsWrite = ["skills:write"] { const DOOR: Option<&'static str> = Some("legacy"); };
+    LegacyKnowledgeWrite = ["knowledge:write"] { const DOOR: Option<&'static str> = Some("legacy"); };
+    /// Internal routes.
+    ServiceOnly = [] { const SERVICE_ONLY: bool = true; };
+}

@@ -1,0 +1,116 @@
+//! What belongs to the request being served, wherever it is asked for.
+
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use api_client::CallContext;
+use api_types::auth::Principal;
+use opentelemetry::trace::TraceContextExt as _;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use uuid::Uuid;
+
+use crate::rate_limit::Allowance;
+
+tokio::task_local! {
+    static CURRENT: Arc<Context>;
+}
+
+/// One request, from its first byte to its answer.
+#[derive(Debug)]
+pub struct Context {
+    pub request_id: Uuid,
+    pub deadline: Instant,
+    /// The services that the request has passed through before this one.
+    pub via: Vec<String>,
+    principal: OnceLock<Principal>,
+    allowance: OnceLock<Allowance>,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Context {
+    #[must_use]
+    pub fn new(request_id: Uuid, time_limit: Duration, via: Vec<String>) -> Self {
+        Self {
+            request_id,
+            deadline: Instant::now() + time_limit,
+            via,
+            principal: OnceLock::new(),
+            allowance: OnceLock::new(),
+            warnings: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn identified(&self, principal: Principal, allowance: Option<Allowance>) {
+        // A second identification of one request cannot happen; the first would stand.
+        drop(self.principal.set(principal));
+        if let Some(allowance) = allowance {
+            drop(self.allowance.set(allowance));
+        }
+    }
+
+    pub(crate) fn allowance(&self) -> Option<&Allowance> {
+        self.allowance.get()
+    }
+}
+
+/// Runs `work` as part of the request.
+pub async fn scope<T>(context: Arc<Context>, work: impl Future<Output = T>) -> T {
+    CURRENT.scope(context, work).await
+}
+
+/// The request being served, if any.
+#[must_use]
+pub fn current() -> Option<Arc<Context>> {
+    CURRENT.try_with(Arc::clone).ok()
+}
+
+/// The request's id; a new one outside of requests.
+#[must_use]
+pub fn request_id() -> String {
+    current()
+        .map_or_else(Uuid::new_v4, |context| context.request_id)
+        .to_string()
+}
+
+/// Tells the caller, in `meta.warnings`, of input that was ignored.
+pub fn warn(text: String) {
+    if let Some(context) = current() {
+        context.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+}
+
+/// Takes the warnings collected so far.
+pub(crate) fn take_warnings() -> Vec<String> {
+    current().map_or_else(Vec::new, |context| {
+        std::mem::take(&mut *context.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    })
+}
+
+/// What a call to another service carries on behalf of this request.
+#[must_use]
+pub fn call_context() -> CallContext {
+    let traceparent = traceparent();
+    match current() {
+        Some(context) => CallContext {
+            request_id: context.request_id,
+            principal: context.principal.get().cloned(),
+            deadline: Some(context.deadline),
+            traceparent,
+            via: context.via.clone(),
+        },
+        None => CallContext { traceparent, ..CallContext::background() },
+    }
+}
+
+/// W3C `traceparent` of the current span, when it is part of a trace.
+#[must_use]
+pub fn traceparent() -> Option<String> {
+    let context = tracing::Span::current().context();
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| {
+        format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8())
+    })
+}

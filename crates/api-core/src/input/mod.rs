@@ -1,0 +1,9 @@
+//! Reading a JSON body: every problem is found, named by its field, and listed in the order of the fields.
+
+mod fields;
+mod json;
+mod rules;
+
+pub use fields::Fields;
+pub use json::{Object, canonical, parse};
+pub use rules::{Boolean, Choice, Integer, JsonObject, List, Number, Problem, Rule, Text, Time, Values, any};

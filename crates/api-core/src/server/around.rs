@@ -1,0 +1,238 @@
+//! What happens around every request, in one place: its id, its time limit, its headers, its line in the log.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    Error, HttpResponse,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    error::InternalError,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web,
+};
+use api_types::error::Code;
+use futures_util::FutureExt as _;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::front::Front;
+use crate::{
+    context::{self, Context},
+    error::ApiError,
+    metrics::{HTTP_DURATION, HTTP_REQUESTS},
+    platform::Platform,
+};
+
+const FIXED_HEADERS: &[(&str, &str)] = &[
+    ("x-api-version", "v1"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("x-xss-protection", "1; mode=block"),
+    ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+    ("content-security-policy", "default-src 'self'"),
+    ("referrer-policy", "strict-origin-when-cross-origin"),
+];
+const CORS_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
+const CORS_HEADERS: &str = "Content-Type, Authorization, X-API-Key, X-Request-ID, X-Client-Version, Idempotency-Key, Prefer, traceparent";
+const CORS_EXPOSED: &str = "X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, Location";
+
+/// Serves one request.
+pub(super) async fn request<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let (Some(platform), Some(front)) =
+        (request.app_data::<web::Data<Platform>>().cloned(), request.app_data::<web::Data<Front>>().cloned())
+    else {
+        return Err(ApiError::internal(anyhow::anyhow!("no platform in the app")).into());
+    };
+    let started = Instant::now();
+    let slow = front.is_slow(request.method(), request.path());
+    let limit_s = if slow { platform.core.worker_timeout } else { platform.core.request_timeout_seconds };
+    let limit = announced_limit(request.headers()).map_or(Duration::from_secs(limit_s), |left| left.min(Duration::from_secs(limit_s)));
+    let context = Arc::new(Context::new(request_id(request.headers()), limit, via(request.headers())));
+    let origin = allowed_origin(&platform, request.headers());
+    let method = request.method().clone();
+    let span = span(&request, &context);
+    let work = served(&platform, request, next, limit).instrument(span.clone());
+    let answered = context::scope(Arc::clone(&context), async {
+        match work.await {
+            Ok(mut response) => {
+                decorate(response.headers_mut(), &context, origin.as_ref());
+                Ok(response)
+            }
+            Err(error) => {
+                let mut response = error.as_response_error().error_response();
+                decorate(response.headers_mut(), &context, origin.as_ref());
+                Err(response)
+            }
+        }
+    })
+    .await;
+    let (status, template) = match &answered {
+        Ok(response) => (response.status(), response.request().match_pattern()),
+        Err(response) => (response.status(), None),
+    };
+    account(&front, &method, template.as_deref(), status, started, &context);
+    // The request is gone with its error, so the finished answer travels as one.
+    answered.map_err(|response| InternalError::from_response("answered", response).into())
+}
+
+async fn served<B: MessageBody + 'static>(
+    platform: &Platform,
+    request: ServiceRequest,
+    next: Next<B>,
+    limit: Duration,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    if is_preflight(&request) {
+        return Ok(request.into_response(HttpResponse::Ok().finish()));
+    }
+    if header_bytes(request.headers()) > platform.core.max_header_bytes {
+        return Err(ApiError::new(Code::HeadersTooLarge, "The request's headers are too large").into());
+    }
+    let _slot = Slot::take(platform, request.path())?;
+    let work = AssertUnwindSafe(next.call(request)).catch_unwind();
+    match tokio::time::timeout(limit, work).await {
+        Ok(Ok(result)) => result.map(ServiceResponse::map_into_boxed_body),
+        Ok(Err(panic)) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+            Err(ApiError::internal(anyhow::anyhow!("a handler panicked: {}", text.unwrap_or_default())).into())
+        }
+        Err(_elapsed) => Err(ApiError::unavailable("The request took too long").into()),
+    }
+}
+
+/// One of the requests that a process serves at a time.
+struct Slot<'a>(Option<&'a Platform>);
+
+impl<'a> Slot<'a> {
+    fn take(platform: &'a Platform, path: &str) -> Result<Self, ApiError> {
+        // Probes must get through when the service is busiest.
+        if path.starts_with("/health") || path == "/ready" || path == "/metrics" {
+            return Ok(Self(None));
+        }
+        if platform.in_flight.fetch_add(1, Ordering::AcqRel) >= platform.core.max_in_flight {
+            platform.in_flight.fetch_sub(1, Ordering::AcqRel);
+            return Err(ApiError::unavailable("Too many requests at once, try again in a moment"));
+        }
+        Ok(Self(Some(platform)))
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        if let Some(platform) = self.0 {
+            platform.in_flight.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+fn request_id(headers: &HeaderMap) -> Uuid {
+    let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+    let hyphenated = given.filter(|text| text.len() == 36);
+    hyphenated.and_then(|text| text.parse().ok()).unwrap_or_else(Uuid::new_v4)
+}
+
+fn via(headers: &HeaderMap) -> Vec<String> {
+    let given = headers.get("x-imago-via").and_then(|value| value.to_str().ok());
+    given.map_or_else(Vec::new, |list| list.split(',').take(16).map(|name| name.trim().to_owned()).collect())
+}
+
+/// How long the service that calls still waits.
+fn announced_limit(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("x-imago-deadline-ms")?.to_str().ok()?;
+    text.parse().ok().map(Duration::from_millis)
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+fn span(request: &ServiceRequest, context: &Context) -> tracing::Span {
+    use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+    let span = tracing::info_span!("request", http.method = %request.method(), request_id = %context.request_id);
+    let parent = request.headers().get("traceparent").and_then(|value| {
+        let mut parts = value.to_str().ok()?.split('-').skip(1);
+        let trace = TraceId::from_hex(parts.next()?).ok()?;
+        let parent = SpanId::from_hex(parts.next()?).ok()?;
+        let flags = TraceFlags::new(u8::from_str_radix(parts.next()?, 16).ok()?);
+        Some(SpanContext::new(trace, parent, flags, true, TraceState::default()))
+    });
+    if let Some(parent) = parent.filter(SpanContext::is_valid) {
+        let context = opentelemetry::Context::new().with_remote_span_context(parent);
+        // Without an exporter there is nothing to attach to; then the log still has the request id.
+        drop(span.set_parent(context));
+    }
+    span
+}
+
+fn is_preflight(request: &ServiceRequest) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ORIGIN)
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn allowed_origin(platform: &Platform, headers: &HeaderMap) -> Option<HeaderValue> {
+    let origin = headers.get(header::ORIGIN)?;
+    origin.to_str().is_ok_and(|origin| platform.core.allows_origin(origin)).then(|| origin.clone())
+}
+
+fn decorate(headers: &mut HeaderMap, context: &Context, origin: Option<&HeaderValue>) {
+    let mut put = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    for (name, value) in FIXED_HEADERS {
+        put(name, value);
+    }
+    if let Some(allowance) = context.allowance() {
+        put("x-ratelimit-limit", &allowance.limit.to_string());
+        put("x-ratelimit-remaining", &allowance.remaining.to_string());
+        put("x-ratelimit-reset", &allowance.reset.to_string());
+    }
+    // A replayed answer keeps the id that its body names.
+    let replayed = headers.contains_key("idempotent-replayed") && headers.contains_key("x-request-id");
+    if !replayed && let Ok(id) = HeaderValue::from_str(&context.request_id.to_string()) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(CORS_METHODS));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(CORS_HEADERS));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(CORS_EXPOSED));
+    }
+}
+
+fn account(
+    front: &Front,
+    method: &Method,
+    template: Option<&str>,
+    status: StatusCode,
+    started: Instant,
+    context: &Context,
+) {
+    let route = template.unwrap_or("unmatched");
+    let service = front.service_of(route);
+    let took = started.elapsed();
+    // A method can be any token; only the usual ones may become labels.
+    let method = match *method {
+        Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS | Method::HEAD => method.as_str(),
+        _ => "OTHER",
+    };
+    HTTP_REQUESTS.inc(&[service, method, route, status.as_str()]);
+    HTTP_DURATION.observe(&[service, route], took);
+    let (request_id, status, took_ms) = (context.request_id, status.as_u16(), took.as_millis());
+    tracing::debug!(%request_id, service, method, route, status, took_ms, "answered");
+}

@@ -1,0 +1,142 @@
+//! The server: any number of services on any number of listeners, with everything that a service must not forget.
+
+mod around;
+mod fallback;
+mod front;
+mod pages;
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, HttpServer,
+    dev::ServerHandle,
+    middleware::{NormalizePath, TrailingSlash, from_fn},
+    web,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{
+    platform::Platform,
+    service::{Service, Worker},
+};
+use front::Front;
+
+/// How long running requests may take to end once the server stops.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What one listener serves.
+#[derive(Debug)]
+pub struct Mount {
+    pub listener: TcpListener,
+    /// As `/health` prints it.
+    pub label: &'static str,
+    pub services: Vec<Service>,
+    /// Whether internal routes are served, too.
+    pub internal: bool,
+    /// Whether only `/metrics` and `/health` are served.
+    pub metrics_only: bool,
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    platform: Arc<Platform>,
+    handles: Vec<ServerHandle>,
+    servers: TaskTracker,
+    workers: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Starts serving every mount, and the workers. Must be called within a Tokio runtime.
+///
+/// # Errors
+/// When a listener cannot be used.
+pub fn start(platform: &Arc<Platform>, mounts: Vec<Mount>, workers: Vec<Worker>) -> std::io::Result<Server> {
+    let mut running = Server {
+        platform: Arc::clone(platform),
+        handles: Vec::new(),
+        servers: TaskTracker::new(),
+        workers: TaskTracker::new(),
+        stop: CancellationToken::new(),
+    };
+    for mount in mounts {
+        let server = http_server(platform, mount)?;
+        running.handles.push(server.handle());
+        running.servers.spawn(server);
+    }
+    for worker in workers {
+        running.workers.spawn(worker(running.stop.clone()));
+    }
+    running.servers.close();
+    running.workers.close();
+    Ok(running)
+}
+
+impl Server {
+    /// Stops taking requests, lets running ones end, stops the workers.
+    pub async fn stop(self) {
+        self.platform.drain();
+        self.stop.cancel();
+        for handle in &self.handles {
+            handle.stop(true).await;
+        }
+        self.servers.wait().await;
+        if tokio::time::timeout(DRAIN, self.workers.wait()).await.is_err() {
+            tracing::warn!("some background work did not end in time; its leases run out by themselves");
+        }
+    }
+}
+
+/// Ends when the process is asked to stop: Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// When signals cannot be listened to.
+pub async fn asked_to_stop() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn http_server(platform: &Arc<Platform>, mount: Mount) -> std::io::Result<actix_web::dev::Server> {
+    let keep_alive = Duration::from_secs(platform.core.keep_alive);
+    let Mount { listener, label, services, internal, metrics_only } = mount;
+    let front = web::Data::new(Front::new(label, &services));
+    let platform = web::Data::from(Arc::clone(platform));
+    let app = move || {
+        App::new()
+            .app_data(platform.clone())
+            .app_data(front.clone())
+            .configure(|config| {
+                if metrics_only {
+                    pages::metrics_only(config);
+                    return;
+                }
+                pages::routes(config);
+                let mut config = ServiceConfig::new(config);
+                for service in &services {
+                    (service.routes)(&mut config);
+                    if internal {
+                        (service.internal)(&mut config);
+                    }
+                }
+            })
+            .default_service(web::to(fallback::answer))
+            .wrap(NormalizePath::new(TrailingSlash::Trim))
+            .wrap(from_fn(around::request))
+    };
+    // Two threads serve a listener: requests wait for the database and other services, not for these.
+    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2));
+    let server = HttpServer::new(app)
+        .workers(if metrics_only { 1 } else { workers })
+        .keep_alive(keep_alive)
+        .client_request_timeout(Duration::from_secs(30))
+        .shutdown_timeout(DRAIN.as_secs())
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}

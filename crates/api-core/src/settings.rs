@@ -1,0 +1,281 @@
+//! Settings: defaults, then `imago.toml` in the working directory, then the environment.
+//!
+//! Names are those of the environment; in the file they are written in lower case. An unknown `IMAGO_*` name, an unknown key of
+//! the file and an unreadable value stop the start with one line.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use config::{Config, Environment, File, FileFormat};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use crate::secret::Secret;
+
+/// Where settings are read from, besides the environment.
+const FILE: &str = "imago.toml";
+
+/// Every `IMAGO_*` name there is.
+const IMAGO_NAMES: &[&str] = &[
+    "imago_admin_key",
+    "imago_bin",
+    "imago_bind",
+    "imago_conformance_profile",
+    "imago_data_dir",
+    "imago_env",
+    "imago_install_dir",
+    "imago_model_dir",
+    "imago_port_base",
+    "imago_test_dir",
+];
+
+/// What stops the start: one line, naming the setting.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(String);
+
+impl Error {
+    /// `name` is the setting as in the environment.
+    pub fn new(name: &str, problem: impl fmt::Display) -> Self {
+        Self(format!("setting {}: {problem}", name.to_uppercase()))
+    }
+}
+
+/// All settings, from which each part reads its own section.
+#[derive(Debug, Clone)]
+pub struct Settings(Config);
+
+impl Settings {
+    /// Reads the file and the environment.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or an `IMAGO_*` name is unknown.
+    pub fn load() -> Result<Self, Error> {
+        let environment = Environment::default();
+        let names = Config::builder().add_source(environment.clone()).build().map_err(|error| one_line(&error))?;
+        let names: BTreeMap<String, config::Value> = names.try_deserialize().map_err(|error| one_line(&error))?;
+        for name in names.keys() {
+            if name.starts_with("imago_") && !IMAGO_NAMES.contains(&name.as_str()) {
+                return Err(Error::new(name, "unknown name"));
+            }
+        }
+        Config::builder()
+            .add_source(File::new(FILE, FileFormat::Toml).required(false))
+            .add_source(environment)
+            .build()
+            .map(Self)
+            .map_err(|error| one_line(&error))
+    }
+
+    /// Settings from pairs alone, for tests and for parts started by hand.
+    ///
+    /// # Errors
+    /// When a name is no setting's name.
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
+        Self(Config::default()).with(pairs)
+    }
+
+    /// These settings with others in their place.
+    ///
+    /// # Errors
+    /// When a name is no setting's name.
+    pub fn with<'a>(&self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
+        let mut builder = Config::builder().add_source(self.0.clone());
+        for (name, value) in pairs {
+            builder = builder.set_override(name.to_lowercase(), value).map_err(|error| one_line(&error))?;
+        }
+        builder.build().map(Self).map_err(|error| one_line(&error))
+    }
+
+    /// The part of the settings that `T` describes; `T` has a default for each of its fields.
+    ///
+    /// # Errors
+    /// When a value cannot be read as its type.
+    pub fn section<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        self.0.clone().try_deserialize().map_err(|error| one_line(&error))
+    }
+
+    /// One text by its name; empty counts as absent.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.0.get_string(&name.to_lowercase()).ok().filter(|text| !text.is_empty())
+    }
+}
+
+fn one_line(error: &config::ConfigError) -> Error {
+    Error(format!("settings: {error}").replace('\n', " "))
+}
+
+/// A comma-separated list; spaces around entries do not count, empty entries neither.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommaList(pub Vec<String>);
+
+impl CommaList {
+    #[must_use]
+    pub fn contains(&self, entry: &str) -> bool {
+        self.0.iter().any(|own| own == entry)
+    }
+}
+
+impl<'de> Deserialize<'de> for CommaList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        Ok(Self(entries.map(str::to_owned).collect()))
+    }
+}
+
+/// The secret that development stacks share; production refuses it.
+pub const DEVELOPMENT_JWT_SECRET: &str = "dev-secret-change-in-production";
+
+/// What every service needs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Core {
+    pub imago_env: String,
+    pub flask_env: String,
+    /// Address to listen on.
+    pub imago_bind: String,
+    pub jwt_secret: Option<Secret>,
+    pub admin_key_ids: CommaList,
+    /// Doors that need no credential: `canvas`, `caxton`, `legacy`.
+    pub auth_open_doors: CommaList,
+    pub database_pool_size: u32,
+    pub database_max_overflow: u32,
+    pub cors_allowed_origins: Option<CommaList>,
+    pub max_body_bytes: usize,
+    pub max_document_bytes: usize,
+    pub max_header_bytes: usize,
+    pub max_in_flight: usize,
+    pub request_timeout_seconds: u64,
+    /// Limit of one build, and of the requests that wait for one.
+    pub worker_timeout: u64,
+    pub keep_alive: u64,
+    pub rate_limit_per_minute: u64,
+    pub rate_limit_per_hour: u64,
+    pub enable_metrics: bool,
+    pub control_plane_url: String,
+}
+
+impl Default for Core {
+    fn default() -> Self {
+        Self {
+            imago_env: "development".to_owned(),
+            flask_env: String::new(),
+            imago_bind: "127.0.0.1".to_owned(),
+            jwt_secret: None,
+            admin_key_ids: CommaList::default(),
+            auth_open_doors: CommaList::default(),
+            database_pool_size: 10,
+            database_max_overflow: 20,
+            cors_allowed_origins: None,
+            max_body_bytes: 4 << 20,
+            max_document_bytes: 20 << 20,
+            max_header_bytes: 32 << 10,
+            max_in_flight: 512,
+            request_timeout_seconds: 60,
+            worker_timeout: 300,
+            keep_alive: 5,
+            rate_limit_per_minute: 600,
+            rate_limit_per_hour: 20_000,
+            enable_metrics: true,
+            control_plane_url: "http://127.0.0.1:5005".to_owned(),
+        }
+    }
+}
+
+impl Core {
+    #[must_use]
+    pub fn is_production(&self) -> bool {
+        self.imago_env == "production" || self.flask_env == "production"
+    }
+
+    /// The secret that tokens are signed with.
+    ///
+    /// # Errors
+    /// In production, when it is missing, short, or the development default.
+    pub fn checked_jwt_secret(&self) -> Result<Secret, Error> {
+        let given = self.jwt_secret.clone().filter(|secret| !secret.expose().is_empty());
+        if !self.is_production() {
+            return Ok(given.unwrap_or_else(|| Secret::new(DEVELOPMENT_JWT_SECRET)));
+        }
+        let secret = given.ok_or_else(|| Error::new("jwt_secret", "required in production"))?;
+        if secret.expose() == DEVELOPMENT_JWT_SECRET || secret.expose().chars().count() < 32 {
+            return Err(Error::new("jwt_secret", "production needs one of its own, of 32 characters or more"));
+        }
+        Ok(secret)
+    }
+
+    /// Checks what no single value shows.
+    ///
+    /// # Errors
+    /// When values do not go together, or development defaults are used in production.
+    pub fn check(&self) -> Result<(), Error> {
+        if !["development", "production", "test"].contains(&self.imago_env.as_str()) {
+            return Err(Error::new("imago_env", "must be development, test or production"));
+        }
+        if self.is_production() && self.auth_open_doors.contains("legacy") {
+            return Err(Error::new("auth_open_doors", "the deprecated endpoints are never open in production"));
+        }
+        if self.database_pool_size == 0 {
+            return Err(Error::new("database_pool_size", "must be at least 1"));
+        }
+        self.checked_jwt_secret().map(drop)
+    }
+
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.request_timeout_seconds)
+    }
+
+    /// Connections of one service in one process at the most.
+    #[must_use]
+    pub fn pool_size(&self) -> u32 {
+        self.database_pool_size.saturating_add(self.database_max_overflow)
+    }
+
+    /// Whether a browser page from `origin` may call us: everyone in development, nobody by default in production.
+    #[must_use]
+    pub fn allows_origin(&self, origin: &str) -> bool {
+        match &self.cors_allowed_origins {
+            Some(list) => list.contains("*") || list.contains(origin),
+            None => !self.is_production(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Core, DEVELOPMENT_JWT_SECRET, Settings};
+
+    fn core(pairs: &[(&str, &str)]) -> Core {
+        Settings::from_pairs(pairs.iter().copied()).unwrap().section().unwrap()
+    }
+
+    #[test]
+    fn values_are_read_by_their_environment_names() {
+        let core = core(&[("MAX_IN_FLIGHT", "7"), ("ADMIN_KEY_IDS", " a, b ,"), ("ENABLE_METRICS", "false")]);
+        assert_eq!((core.max_in_flight, core.enable_metrics), (7, false));
+        assert_eq!(core.admin_key_ids.0, ["a", "b"]);
+    }
+
+    #[test]
+    fn an_unreadable_value_names_its_setting() {
+        let settings = Settings::from_pairs([("MAX_IN_FLIGHT", "many")]).unwrap();
+        let error = settings.section::<Core>().unwrap_err().to_string();
+        assert!(error.contains("max_in_flight") && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn production_refuses_the_development_secret() {
+        assert!(core(&[("IMAGO_ENV", "production")]).check().is_err());
+        assert!(core(&[("FLASK_ENV", "production"), ("JWT_SECRET", DEVELOPMENT_JWT_SECRET)]).check().is_err());
+        assert!(core(&[("IMAGO_ENV", "production"), ("JWT_SECRET", "0123456789012345678901234567890123")]).check().is_ok());
+    }
+
+    #[test]
+    fn production_is_closed_to_foreign_pages_unless_told_otherwise() {
+        assert!(!core(&[("IMAGO_ENV", "production")]).allows_origin("https://a.example"));
+        assert!(core(&[]).allows_origin("https://a.example"));
+        let listed = core(&[("CORS_ALLOWED_ORIGINS", "https://a.example")]);
+        assert!(listed.allows_origin("https://a.example") && !listed.allows_origin("https://b.example"));
+    }
+}

@@ -1,0 +1,86 @@
+//! The envelopes of the native door.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::error::ErrorBody;
+
+/// What every answer says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Meta {
+    pub request_id: String,
+    /// UTC, RFC 3339 with milliseconds.
+    pub timestamp: String,
+    #[schema(example = "v1")]
+    pub version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pagination: Option<Pagination>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecation_notice: Option<String>,
+    /// Input that was ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// Where a page of a list lies in the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Pagination {
+    pub page: i64,
+    pub per_page: i64,
+    /// Rows after filtering.
+    pub total: i64,
+    pub total_pages: i64,
+    pub has_next: bool,
+    pub has_prev: bool,
+}
+
+impl Pagination {
+    /// Page `page` (from 1) of `total` rows at `per_page` (at least 1) a page.
+    #[must_use]
+    pub const fn new(page: i64, per_page: i64, total: i64) -> Self {
+        let total_pages = (total + per_page - 1) / per_page;
+        Self {
+            page,
+            per_page,
+            total,
+            total_pages,
+            has_next: page < total_pages,
+            has_prev: page > 1,
+        }
+    }
+}
+
+/// The answer to a request that succeeded.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Success<T> {
+    pub success: bool,
+    pub data: T,
+    pub meta: Meta,
+}
+
+/// The answer to a request that failed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Failure {
+    pub success: bool,
+    pub error: ErrorBody,
+    pub meta: Meta,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pagination;
+
+    #[test]
+    fn an_empty_list_has_no_pages() {
+        let page = Pagination::new(1, 20, 0);
+        assert_eq!((page.total_pages, page.has_next, page.has_prev), (0, false, false));
+    }
+
+    #[test]
+    fn the_last_page_may_be_short() {
+        let page = Pagination::new(2, 2, 3);
+        assert_eq!((page.total_pages, page.has_next, page.has_prev), (2, false, true));
+    }
+}

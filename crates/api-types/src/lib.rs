@@ -1,0 +1,14 @@
+//! Everything that crosses a wire, written once: ids, errors, envelopes, pages and one module per service.
+//!
+//! No I/O and no web framework here; diesel only behind the `diesel` feature, for the types that are stored as they are sent.
+
+pub mod agents;
+pub mod auth;
+pub mod envelope;
+pub mod error;
+pub mod events;
+pub mod id;
+pub mod keys;
+pub mod knowledge;
+pub mod skills;
+pub mod time;
