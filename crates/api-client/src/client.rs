@@ -18,11 +18,19 @@ pub enum ClientError {
     #[error("{} answered {status}: {}", .service, .error.message)]
     Api { service: &'static str, status: u16, error: Box<ErrorBody> },
     #[error("{service} cannot be reached")]
-    Unreachable { service: &'static str, #[source] source: Option<reqwest::Error> },
+    Unreachable {
+        service: &'static str,
+        #[source]
+        source: Option<reqwest::Error>,
+    },
     #[error("{service} did not answer in time")]
     Timeout { service: &'static str },
     #[error("{service} gave an answer that makes no sense")]
-    Protocol { service: &'static str, #[source] source: Option<serde_json::Error> },
+    Protocol {
+        service: &'static str,
+        #[source]
+        source: Option<serde_json::Error>,
+    },
     #[error("the request has passed through {service} already")]
     Loop { service: &'static str },
     #[error("the call could not be signed")]
@@ -81,11 +89,7 @@ impl Outgoing {
     /// # Errors
     /// When `body` cannot be written as JSON.
     pub fn post(path: impl Into<String>, body: &impl Serialize) -> Result<Self, serde_json::Error> {
-        Ok(Self {
-            method: Method::POST,
-            body: Some(serde_json::to_value(body)?),
-            ..Self::get(path)
-        })
+        Ok(Self { method: Method::POST, body: Some(serde_json::to_value(body)?), ..Self::get(path) })
     }
 
     #[must_use]
@@ -139,11 +143,7 @@ impl ServiceClient {
     ///
     /// # Errors
     /// See [`ClientError`]; after the last attempt, the last attempt's.
-    pub async fn send<T: DeserializeOwned>(
-        &self,
-        context: &CallContext,
-        call: &Outgoing,
-    ) -> Result<T, ClientError> {
+    pub async fn send<T: DeserializeOwned>(&self, context: &CallContext, call: &Outgoing) -> Result<T, ClientError> {
         let service = self.target;
         if context.via.iter().any(|passed| passed == service) {
             return Err(ClientError::Loop { service });
@@ -164,11 +164,7 @@ impl ServiceClient {
         }
     }
 
-    async fn attempt<T: DeserializeOwned>(
-        &self,
-        context: &CallContext,
-        call: &Outgoing,
-    ) -> Result<T, ClientError> {
+    async fn attempt<T: DeserializeOwned>(&self, context: &CallContext, call: &Outgoing) -> Result<T, ClientError> {
         let service = self.target;
         let timeout = context.time_left(call.timeout);
         let mut via = context.via.clone();
@@ -209,11 +205,7 @@ impl ServiceClient {
             };
         }
         match serde_json::from_slice::<Refusal>(bytes) {
-            Ok(refusal) => Err(ClientError::Api {
-                service,
-                status: status.as_u16(),
-                error: Box::new(refusal.error),
-            }),
+            Ok(refusal) => Err(ClientError::Api { service, status: status.as_u16(), error: Box::new(refusal.error) }),
             Err(_) if status.is_server_error() => Err(ClientError::Unreachable { service, source: None }),
             Err(source) => Err(ClientError::Protocol { service, source: Some(source) }),
         }

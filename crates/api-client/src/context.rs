@@ -31,19 +31,11 @@ impl CallContext {
     /// The context of background work of a service.
     #[must_use]
     pub fn background() -> Self {
-        Self {
-            request_id: Uuid::new_v4(),
-            principal: None,
-            deadline: None,
-            traceparent: None,
-            via: Vec::new(),
-        }
+        Self { request_id: Uuid::new_v4(), principal: None, deadline: None, traceparent: None, via: Vec::new() }
     }
 
     /// How long the caller still waits, at most `limit`.
     pub(crate) fn time_left(&self, limit: Duration) -> Duration {
-        self.deadline.map_or(limit, |deadline| {
-            limit.min(deadline.saturating_duration_since(Instant::now()))
-        })
+        self.deadline.map_or(limit, |deadline| limit.min(deadline.saturating_duration_since(Instant::now())))
     }
 }

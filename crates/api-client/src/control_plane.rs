@@ -34,6 +34,5 @@ impl ControlPlane {
 }
 
 pub(crate) fn post(path: &str, body: &impl serde::Serialize) -> Result<Outgoing, ClientError> {
-    Outgoing::post(path, body)
-        .map_err(|source| ClientError::Protocol { service: "self", source: Some(source) })
+    Outgoing::post(path, body).map_err(|source| ClientError::Protocol { service: "self", source: Some(source) })
 }

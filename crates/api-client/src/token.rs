@@ -58,21 +58,14 @@ impl TokenKey {
         };
         mac.update(b"imago service token v1");
         let key = mac.finalize().into_bytes();
-        Self {
-            encoding: EncodingKey::from_secret(&key),
-            decoding: DecodingKey::from_secret(&key),
-        }
+        Self { encoding: EncodingKey::from_secret(&key), decoding: DecodingKey::from_secret(&key) }
     }
 
     /// A token for one call of `service`.
     ///
     /// # Errors
     /// When the claims cannot be written as JSON.
-    pub fn sign(
-        &self,
-        service: &str,
-        on_behalf_of: Option<&Principal>,
-    ) -> Result<String, jsonwebtoken::errors::Error> {
+    pub fn sign(&self, service: &str, on_behalf_of: Option<&Principal>) -> Result<String, jsonwebtoken::errors::Error> {
         let now = Utc::now().timestamp();
         let mut header = Header::new(Algorithm::HS256);
         header.kid = Some(KEY_ID.to_owned());
@@ -94,10 +87,7 @@ impl TokenKey {
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "aud", "iss"]);
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation)?.claims;
-        Ok(ServiceCall {
-            service: claims.iss,
-            on_behalf_of: claims.act,
-        })
+        Ok(ServiceCall { service: claims.iss, on_behalf_of: claims.act })
     }
 }
 
@@ -123,8 +113,7 @@ mod tests {
             exp: i64::from(u32::MAX),
             act: None,
         };
-        let forged =
-            jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(b"secret"));
+        let forged = jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(b"secret"));
         assert!(TokenKey::derive("secret").verify(&forged.unwrap()).is_err());
     }
 }

@@ -69,9 +69,7 @@ pub fn current() -> Option<Arc<Context>> {
 /// The request's id; a new one outside of requests.
 #[must_use]
 pub fn request_id() -> String {
-    current()
-        .map_or_else(Uuid::new_v4, |context| context.request_id)
-        .to_string()
+    current().map_or_else(Uuid::new_v4, |context| context.request_id).to_string()
 }
 
 /// Tells the caller, in `meta.warnings`, of input that was ignored.
@@ -110,7 +108,5 @@ pub fn traceparent() -> Option<String> {
     let context = tracing::Span::current().context();
     let span = context.span();
     let span = span.span_context();
-    span.is_valid().then(|| {
-        format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8())
-    })
+    span.is_valid().then(|| format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8()))
 }

@@ -1,6 +1,6 @@
 //! The way to Postgres.
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use actix_web::web;
 use diesel::{
@@ -17,6 +17,26 @@ const WAIT: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 #[error("no database connection")]
 pub struct Unavailable(#[source] anyhow::Error);
+
+/// Why the database did not do its work; for code that has no other reasons to fail.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("a statement failed")]
+    Query(#[from] diesel::result::Error),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl Error {
+    /// Whether Postgres itself is away, rather than having refused the statement.
+    #[must_use]
+    pub fn is_connection_loss(&self) -> bool {
+        match self {
+            Self::Query(error) => is_connection_loss(error),
+            Self::Unavailable(_) => true,
+        }
+    }
+}
 
 /// A pool of connections, with a queue in front of it that is first come, first served.
 #[derive(Clone)]
@@ -59,19 +79,14 @@ impl Db {
     ///
     /// # Errors
     /// Those of `work`; [`Unavailable`] when no connection came free in time.
-    pub async fn run<T, E>(
-        &self,
-        work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    pub async fn run<T, E>(&self, work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<diesel::result::Error> + From<Unavailable> + Send + 'static,
     {
         // Wait for a turn here, not in a blocking thread: r2d2 does not queue fairly.
-        let turn = timeout(WAIT, Arc::clone(&self.turns).acquire_owned())
-            .await
-            .map_err(unavailable)?
-            .map_err(unavailable)?;
+        let turn =
+            timeout(WAIT, Arc::clone(&self.turns).acquire_owned()).await.map_err(unavailable)?.map_err(unavailable)?;
         let pool = self.pool.clone();
         let span = Span::current();
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
@@ -85,15 +100,13 @@ impl Db {
     }
 }
 
-fn unavailable(source: impl Error + Send + Sync + 'static) -> Unavailable {
+fn unavailable(source: impl StdError + Send + Sync + 'static) -> Unavailable {
     Unavailable(source.into())
 }
 
 impl fmt::Debug for Db {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Db")
-            .field("free", &self.turns.available_permits())
-            .finish_non_exhaustive()
+        f.debug_struct("Db").field("free", &self.turns.available_permits()).finish_non_exhaustive()
     }
 }
 
@@ -107,9 +120,16 @@ pub fn is_connection_loss(error: &diesel::result::Error) -> bool {
         // libpq says this when the server went away in the middle; diesel has no kind for it.
         Error::DatabaseError(DatabaseErrorKind::Unknown, information) => {
             let message = information.message();
-            ["terminating connection", "server closed the connection", "the database system is", "no connection to the server", "could not send", "could not receive"]
-                .iter()
-                .any(|sign| message.contains(sign))
+            [
+                "terminating connection",
+                "server closed the connection",
+                "the database system is",
+                "no connection to the server",
+                "could not send",
+                "could not receive",
+            ]
+            .iter()
+            .any(|sign| message.contains(sign))
         }
         Error::RollbackErrorOnCommit { rollback_error, commit_error } => {
             is_connection_loss(rollback_error) || is_connection_loss(commit_error)

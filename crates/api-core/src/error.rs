@@ -16,7 +16,7 @@ use chrono::Utc;
 
 use crate::{
     context,
-    db::{Unavailable, is_connection_loss},
+    db::{self, Unavailable, is_connection_loss},
 };
 
 /// Where people read about errors.
@@ -147,10 +147,7 @@ pub fn detail(code: Code, field: &str, message: &str) -> Detail {
 
 /// `skills[2].name` → `["skills", "2", "name"]`
 fn path_of(field: &str) -> Vec<String> {
-    field
-        .split(['.', '['])
-        .map(|part| part.trim_end_matches(']').to_owned())
-        .collect()
+    field.split(['.', '[']).map(|part| part.trim_end_matches(']').to_owned()).collect()
 }
 
 impl fmt::Display for ApiError {
@@ -232,6 +229,15 @@ impl From<diesel::result::Error> for ApiError {
 impl From<Unavailable> for ApiError {
     fn from(error: Unavailable) -> Self {
         Self::unavailable("The database is busy, try again in a moment").caused_by(error)
+    }
+}
+
+impl From<db::Error> for ApiError {
+    fn from(error: db::Error) -> Self {
+        match error {
+            db::Error::Query(error) => error.into(),
+            db::Error::Unavailable(error) => error.into(),
+        }
     }
 }
 

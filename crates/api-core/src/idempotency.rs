@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     auth::{Body, Call, permission::Permission},
     context,
-    db::{Db, Unavailable},
+    db::{self, Db},
     error::ApiError,
     input,
     reply::Reply,
@@ -79,23 +79,6 @@ enum Taken {
     OtherBody,
 }
 
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("query")]
-    Query(#[from] diesel::result::Error),
-    #[error(transparent)]
-    Busy(#[from] Unavailable),
-}
-
-impl From<Error> for ApiError {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Query(error) => error.into(),
-            Error::Busy(error) => error.into(),
-        }
-    }
-}
-
 impl<P: Permission> Call<P> {
     /// Does `work` once for the request's `Idempotency-Key`, if it has one.
     ///
@@ -115,7 +98,7 @@ impl<P: Permission> Call<P> {
         });
         let locked_until = Utc::now() + deadline + Duration::seconds(GRACE_S);
         let taken: Taken =
-            db.transaction::<_, Error>(move |conn| Ok(take(conn, &taking, &request_id, locked_until)?)).await?;
+            db.transaction::<_, db::Error>(move |conn| Ok(take(conn, &taking, &request_id, locked_until)?)).await?;
         match taken {
             Taken::Answered(row) => return replay(*row),
             Taken::Running => {
@@ -132,11 +115,11 @@ impl<P: Permission> Call<P> {
             Ok(mut reply) => {
                 let (status, headers) = (reply.status(), headers_json(&reply));
                 let body = reply.finish()?.to_owned();
-                db.run::<_, Error>(move |conn| Ok(settle(conn, &key, status, headers, body)?)).await?;
+                db.run::<_, db::Error>(move |conn| Ok(settle(conn, &key, status, headers, body)?)).await?;
                 Ok(reply)
             }
             Err(error) => {
-                if let Err(freeing) = db.run::<_, Error>(move |conn| Ok(free(conn, &key)?)).await {
+                if let Err(freeing) = db.run::<_, db::Error>(move |conn| Ok(free(conn, &key)?)).await {
                     tracing::warn!(error = %freeing, "an idempotency key stays taken until its lock runs out");
                 }
                 Err(error)
@@ -146,7 +129,8 @@ impl<P: Permission> Call<P> {
 
     fn idempotency_key(&self, body: &Body) -> Result<Option<Key>, ApiError> {
         let Some(value) = self.request().headers().get("idempotency-key") else { return Ok(None) };
-        let printable = |text: &&str| (1..=255).contains(&text.len()) && text.bytes().all(|b| (0x20..0x7f).contains(&b));
+        let printable =
+            |text: &&str| (1..=255).contains(&text.len()) && text.bytes().all(|b| (0x20..0x7f).contains(&b));
         let key = value.to_str().ok().filter(printable).ok_or_else(|| {
             let message = "Idempotency-Key must be 1 to 255 printable ASCII characters";
             ApiError::field(Code::InvalidFormat, "Idempotency-Key", message)
@@ -162,12 +146,7 @@ impl<P: Permission> Call<P> {
     }
 }
 
-fn take(
-    conn: &mut PgConnection,
-    key: &Key,
-    request_id: &str,
-    locked_until: DateTime<Utc>,
-) -> QueryResult<Taken> {
+fn take(conn: &mut PgConnection, key: &Key, request_id: &str, locked_until: DateTime<Utc>) -> QueryResult<Taken> {
     use idempotency_keys::dsl;
     let now = Utc::now();
     let inserted = diesel::insert_into(dsl::idempotency_keys)
@@ -256,9 +235,8 @@ pub fn purge(conn: &mut PgConnection) -> QueryResult<usize> {
 }
 
 fn headers_json(reply: &Reply) -> Value {
-    let pair = |(name, value): &(HeaderName, HeaderValue)| {
-        Some((name.as_str().to_owned(), Value::from(value.to_str().ok()?)))
-    };
+    let pair =
+        |(name, value): &(HeaderName, HeaderValue)| Some((name.as_str().to_owned(), Value::from(value.to_str().ok()?)));
     Value::Object(reply.headers().iter().filter_map(pair).collect())
 }
 

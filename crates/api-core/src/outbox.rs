@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     context,
-    db::{Db, Unavailable},
+    db::{self, Db},
 };
 
 /// Events handed over in one go.
@@ -80,14 +80,6 @@ pub fn push(
     diesel::insert_into(outbox::table).values(new).execute(conn).map(drop)
 }
 
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("query")]
-    Query(#[from] diesel::result::Error),
-    #[error(transparent)]
-    Busy(#[from] Unavailable),
-}
-
 /// Hands events over until it is told to stop. One relay at a time works for a service, whichever process it is in.
 pub async fn relay(db: Db, service: &'static str, control_plane: ControlPlane, stop: CancellationToken) {
     loop {
@@ -107,7 +99,7 @@ pub async fn relay(db: Db, service: &'static str, control_plane: ControlPlane, s
 }
 
 async fn relay_batch(db: &Db, service: &'static str, control_plane: &ControlPlane) -> anyhow::Result<usize> {
-    let rows = db.run::<_, Error>(|conn| Ok(oldest(conn)?)).await?;
+    let rows = db.run::<_, db::Error>(|conn| Ok(oldest(conn)?)).await?;
     let Some(last) = rows.last().map(|row| row.seq) else { return Ok(0) };
     let count = rows.len();
     let sequence: Vec<i64> = rows.iter().map(|row| row.seq).collect();
@@ -122,7 +114,7 @@ async fn relay_batch(db: &Db, service: &'static str, control_plane: &ControlPlan
         payload: row.payload,
     });
     control_plane.publish(&EventBatch { events: events.collect() }).await?;
-    db.run::<_, Error>(move |conn| Ok(handed_over(conn, &sequence)?)).await?;
+    db.run::<_, db::Error>(move |conn| Ok(handed_over(conn, &sequence)?)).await?;
     tracing::debug!(service, count, last, "events handed over");
     Ok(count)
 }

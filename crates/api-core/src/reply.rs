@@ -43,15 +43,7 @@ impl Reply {
     /// With `data` that is JSON already.
     #[must_use]
     pub fn raw(status: StatusCode, data: Box<RawValue>) -> Self {
-        Self {
-            status,
-            data,
-            flat: Map::new(),
-            pagination: None,
-            notice: None,
-            headers: Vec::new(),
-            replay: None,
-        }
+        Self { status, data, flat: Map::new(), pagination: None, notice: None, headers: Vec::new(), replay: None }
     }
 
     /// 200

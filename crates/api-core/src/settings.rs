@@ -268,7 +268,9 @@ mod tests {
     fn production_refuses_the_development_secret() {
         assert!(core(&[("IMAGO_ENV", "production")]).check().is_err());
         assert!(core(&[("FLASK_ENV", "production"), ("JWT_SECRET", DEVELOPMENT_JWT_SECRET)]).check().is_err());
-        assert!(core(&[("IMAGO_ENV", "production"), ("JWT_SECRET", "0123456789012345678901234567890123")]).check().is_ok());
+        assert!(
+            core(&[("IMAGO_ENV", "production"), ("JWT_SECRET", "0123456789012345678901234567890123")]).check().is_ok()
+        );
     }
 
     #[test]

@@ -137,15 +137,9 @@ impl FromStr for Scope {
         }
         let unknown = || format!("'{text}' is not a scope");
         let (family, verb) = text.split_once(':').ok_or_else(unknown)?;
-        let family = SINGULAR
-            .iter()
-            .find(|(singular, _)| *singular == family)
-            .map_or(family, |(_, plural)| plural);
-        let known = |scope: &&&str| {
-            scope
-                .split_once(':')
-                .is_some_and(|(f, v)| f == family && (verb == "*" || v == verb))
-        };
+        let family = SINGULAR.iter().find(|(singular, _)| *singular == family).map_or(family, |(_, plural)| plural);
+        let known =
+            |scope: &&&str| scope.split_once(':').is_some_and(|(f, v)| f == family && (verb == "*" || v == verb));
         let mut all = NON_ADMINISTRATIVE.iter().chain(ADMINISTRATIVE);
         all.find(known).ok_or_else(unknown)?;
         Ok(Self(format!("{family}:{verb}")))
@@ -183,9 +177,7 @@ impl Principal {
     #[must_use]
     pub fn may(&self, wanted: &str) -> bool {
         if self.permissions.is_empty() {
-            self.effective_roles()
-                .flat_map(|role| role.scopes())
-                .any(|held| Scope((*held).to_owned()).grants(wanted))
+            self.effective_roles().flat_map(|role| role.scopes()).any(|held| Scope((*held).to_owned()).grants(wanted))
         } else {
             self.permissions.iter().any(|held| held.grants(wanted))
         }
@@ -201,10 +193,7 @@ impl Principal {
     #[must_use]
     pub fn sees_only_own(&self) -> bool {
         self.effective_roles().all(|role| role == Role::User)
-            && !self
-                .permissions
-                .iter()
-                .any(|scope| scope.as_str() == "*" || scope.as_str().starts_with("agents:"))
+            && !self.permissions.iter().any(|scope| scope.as_str() == "*" || scope.as_str().starts_with("agents:"))
     }
 
     /// A credential without roles and permissions is a user's.

@@ -41,14 +41,7 @@ impl Pagination {
     #[must_use]
     pub const fn new(page: i64, per_page: i64, total: i64) -> Self {
         let total_pages = (total + per_page - 1) / per_page;
-        Self {
-            page,
-            per_page,
-            total,
-            total_pages,
-            has_next: page < total_pages,
-            has_prev: page > 1,
-        }
+        Self { page, per_page, total, total_pages, has_next: page < total_pages, has_prev: page > 1 }
     }
 }
 

@@ -71,10 +71,7 @@ impl Code {
     /// The code that a status and a `CATEGORY.REASON` text stand for; `None` for one that is not ours.
     #[must_use]
     pub fn from_wire(status: u16, text: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|code| code.status() == status && code.as_str() == text)
+        Self::ALL.iter().copied().find(|code| code.status() == status && code.as_str() == text)
     }
 }
 

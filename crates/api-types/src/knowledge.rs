@@ -17,13 +17,9 @@ use uuid::Uuid;
 use crate::id::Id;
 
 pub use ids::{item_id, knowledge_id};
-pub use items::{
-    ITEMS_MAX, ItemDraft, ItemFault, ItemProblem, Subject, build_item, expand_records, parse_items,
-};
+pub use items::{ITEMS_MAX, ItemDraft, ItemFault, ItemProblem, Subject, build_item, expand_records, parse_items};
 pub use schema_types::{SchemaType, resolve};
-pub use scores::{
-    Origin, completeness, confidence, contains_phrase, ends_a_sentence, quality, round2, trust,
-};
+pub use scores::{Origin, completeness, confidence, contains_phrase, ends_a_sentence, quality, round2, trust};
 
 #[derive(Debug)]
 pub struct KnowledgeKind;

@@ -60,13 +60,7 @@ pub enum SkillSource {
 }
 
 impl SkillSource {
-    pub const ALL: [Self; 5] = [
-        Self::Esco,
-        Self::Starter,
-        Self::Corpus,
-        Self::Model,
-        Self::User,
-    ];
+    pub const ALL: [Self; 5] = [Self::Esco, Self::Starter, Self::Corpus, Self::Model, Self::User];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -122,11 +116,7 @@ impl Skill {
     /// The text whose vector stands for this skill.
     #[must_use]
     pub fn embedding_text(&self) -> String {
-        if self.description.is_empty() {
-            self.name.clone()
-        } else {
-            format!("{}: {}", self.name, self.description)
-        }
+        if self.description.is_empty() { self.name.clone() } else { format!("{}: {}", self.name, self.description) }
     }
 }
 
@@ -282,10 +272,7 @@ pub struct Mode {
 
 /// What takes part in a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "five independent switches, shown as such"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "five independent switches, shown as such")]
 pub struct ModeConfiguration {
     pub taxonomy: bool,
     pub optional: bool,

@@ -38,10 +38,7 @@ pub mod option {
     /// # Errors
     /// Those of the serializer.
     #[expect(clippy::ref_option, reason = "the signature serde calls")]
-    pub fn serialize<S: Serializer>(
-        time: &Option<DateTime<Utc>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
         match time {
             Some(time) => super::serialize(time, serializer),
             None => serializer.serialize_none(),
@@ -50,14 +47,9 @@ pub mod option {
 
     /// # Errors
     /// When the value is neither null nor RFC 3339 text.
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<DateTime<Utc>>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
-        text.map(|text| {
-            super::parse(&text).ok_or_else(|| D::Error::custom("not an RFC 3339 time"))
-        })
-        .transpose()
+        text.map(|text| super::parse(&text).ok_or_else(|| D::Error::custom("not an RFC 3339 time"))).transpose()
     }
 }
 

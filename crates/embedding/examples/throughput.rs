@@ -20,19 +20,19 @@ async fn main() -> Result<(), embedding::Error> {
     let embedder = Embedder::minilm(&dir)?;
     let started = Instant::now();
     embedder.embed(vec!["warm up".to_owned()], Priority::Interactive).await?;
-    report("first text, loading included", format!("{:?}", started.elapsed()));
+    report("first text, loading included", &format!("{:?}", started.elapsed()));
     memory("memory after loading");
 
     let sentences: Vec<String> = (0..SENTENCES).map(sentence).collect();
     let started = Instant::now();
     embedder.embed(sentences, Priority::Background).await?;
-    report("short sentences per second", rate(SENTENCES, started.elapsed()));
+    report("short sentences per second", &rate(SENTENCES, started.elapsed()));
 
     let long: Vec<String> =
         (0..LONG_TEXTS).map(|i| (0..30).map(|j| sentence(i * 30 + j + 100_000)).collect()).collect();
     let started = Instant::now();
     embedder.embed(long, Priority::Background).await?;
-    report("256-token texts per second", rate(LONG_TEXTS, started.elapsed()));
+    report("256-token texts per second", &rate(LONG_TEXTS, started.elapsed()));
 
     let background = {
         let embedder = embedder.clone();
@@ -47,8 +47,8 @@ async fn main() -> Result<(), embedding::Error> {
         waits.push(started.elapsed());
     }
     waits.sort_unstable();
-    report("interactive behind bulk, p50", format!("{:?}", waits[INTERACTIVE / 2]));
-    report("interactive behind bulk, max", format!("{:?}", waits[INTERACTIVE - 1]));
+    report("interactive behind bulk, p50", &format!("{:?}", waits[INTERACTIVE / 2]));
+    report("interactive behind bulk, max", &format!("{:?}", waits[INTERACTIVE - 1]));
     background.abort();
 
     let started = Instant::now();
@@ -57,9 +57,9 @@ async fn main() -> Result<(), embedding::Error> {
         embedder.embed(vec![text], Priority::Interactive).await?;
     }
     let each = started.elapsed() / u32::try_from(INTERACTIVE).unwrap_or(1);
-    report("one sentence alone", format!("{each:?}"));
+    report("one sentence alone", &format!("{each:?}"));
     memory("memory at the end");
-    report("figures", format!("{:?}", embedder.stats()));
+    report("figures", &format!("{:?}", embedder.stats()));
     Ok(())
 }
 
@@ -84,12 +84,12 @@ fn memory(what: &str) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     for line in status.lines() {
         if line.starts_with("VmRSS") || line.starts_with("VmHWM") {
-            report(what, line.split_whitespace().collect::<Vec<_>>().join(" "));
+            report(what, &line.split_whitespace().collect::<Vec<_>>().join(" "));
         }
     }
 }
 
 #[expect(clippy::print_stdout, reason = "this program's purpose")]
-fn report(what: &str, value: String) {
+fn report(what: &str, value: &str) {
     println!("{what:32} {value}");
 }

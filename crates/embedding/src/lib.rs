@@ -1,10 +1,11 @@
 //! Text to vectors of 384 numbers, for search by meaning.
 //!
 //! Three ways, one face: the sentence model all-MiniLM-L6-v2 in this process, a service with the
-//! OpenAI embeddings API, or hashed words when there is neither. The crate knows no database and
+//! `OpenAI` embeddings API, or hashed words when there is neither. The crate knows no database and
 //! no API of ours, and opens no connection but through the client it is given.
 
 mod cache;
+mod config;
 mod error;
 mod lexical;
 mod minilm;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use config::Config;
 pub use error::{Error, RemoteProblem, Source};
 pub use remote::RemoteConfig;
 pub use vectors::cosine;
@@ -117,7 +119,7 @@ impl Embedder {
         Ok(Self::new(Backend::MiniLm(minilm::Engine::start(dir)?)))
     }
 
-    /// A service with the OpenAI embeddings API, called through `client`.
+    /// A service with the `OpenAI` embeddings API, called through `client`.
     #[must_use]
     pub fn remote(config: RemoteConfig, client: reqwest::Client) -> Self {
         Self::new(Backend::Remote(remote::Remote::new(config, client)))

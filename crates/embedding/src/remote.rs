@@ -1,4 +1,4 @@
-//! Vectors from a service that speaks the OpenAI embeddings API.
+//! Vectors from a service that speaks the `OpenAI` embeddings API.
 
 use std::fmt;
 use std::sync::Arc;

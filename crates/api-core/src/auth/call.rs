@@ -3,7 +3,11 @@
 //! Order: body size (as announced) → credential → scope → rate, all before the handler runs; then, as the handler asks
 //! for it, media type → JSON syntax. Fields, existence and state are the handler's and its domain's.
 
-use std::{marker::PhantomData, sync::Arc, time::{SystemTime, UNIX_EPOCH}};
+use std::{
+    marker::PhantomData,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -11,10 +15,16 @@ use actix_web::{
     http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap},
     web::{self, BytesMut},
 };
-use api_types::{auth::{Principal, Role}, error::Code};
+use api_types::{
+    auth::{Principal, Role},
+    error::Code,
+};
 use futures_util::{StreamExt as _, future::LocalBoxFuture};
 
-use super::{ANONYMOUS, Caller, permission::{BodyLimit, Permission}};
+use super::{
+    ANONYMOUS, Caller,
+    permission::{BodyLimit, Permission},
+};
 use crate::{
     context,
     error::ApiError,
@@ -24,7 +34,7 @@ use crate::{
     rate_limit::{Exceeded, Limits},
 };
 
-/// Failed sign-ins from one address.
+/// Requests from one address that nobody vouches for: failed sign-ins, and calls of open routes.
 const REFUSED_LIMITS: Limits = Limits { per_minute: 600, per_hour: u64::MAX };
 /// Room for the fields around an uploaded document.
 const DOCUMENT_FIELDS_BYTES: usize = 1 << 20;
@@ -198,18 +208,40 @@ fn check_announced_length<P: Permission>(request: &HttpRequest, platform: &Platf
 }
 
 async fn identify<P: Permission>(request: &HttpRequest, platform: &Platform) -> Result<Caller, ApiError> {
+    if P::OPEN {
+        count_address("open", request, platform)?;
+        return Ok(nobody());
+    }
     match platform.auth.identify(request.headers()).await {
         Ok(caller) => Ok(caller),
-        Err(error) if error.code() == Code::MissingAuthorization && door_is_open::<P>(platform) => Ok(anonymous(platform)),
+        Err(error) if error.code() == Code::MissingAuthorization && door_is_open::<P>(platform) => {
+            Ok(anonymous(platform))
+        }
         Err(error) if error.code().status() == 401 => {
-            let address = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
-            match platform.limiter.count(&format!("401 {address}"), REFUSED_LIMITS, now_ms()) {
-                Ok(_) => Err(error),
-                Err(exceeded) => Err(rate_exceeded(exceeded)),
-            }
+            count_address("401", request, platform)?;
+            Err(error)
         }
         Err(error) => Err(error),
     }
+}
+
+fn count_address(what: &str, request: &HttpRequest, platform: &Platform) -> Result<(), ApiError> {
+    let address = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
+    match platform.limiter.count(&format!("{what} {address}"), REFUSED_LIMITS, now_ms()) {
+        Ok(_allowance) => Ok(()),
+        Err(exceeded) => Err(rate_exceeded(exceeded)),
+    }
+}
+
+/// The caller of an open route: without any right, and counted by its address.
+fn nobody() -> Caller {
+    let principal = Principal {
+        id: ANONYMOUS.to_owned(),
+        client_id: ANONYMOUS.to_owned(),
+        roles: std::collections::BTreeSet::new(),
+        permissions: Vec::new(),
+    };
+    Caller { principal, service: None, limits: None }
 }
 
 fn door_is_open<P: Permission>(platform: &Platform) -> bool {
@@ -217,10 +249,8 @@ fn door_is_open<P: Permission>(platform: &Platform) -> bool {
 }
 
 fn anonymous(platform: &Platform) -> Caller {
-    let limits = Limits {
-        per_minute: platform.core.rate_limit_per_minute,
-        per_hour: platform.core.rate_limit_per_hour,
-    };
+    let limits =
+        Limits { per_minute: platform.core.rate_limit_per_minute, per_hour: platform.core.rate_limit_per_hour };
     let principal = Principal {
         id: ANONYMOUS.to_owned(),
         client_id: ANONYMOUS.to_owned(),

@@ -68,7 +68,7 @@ impl Keys {
 
     /// The record of the key that `token` (`key_id.secret`) is.
     pub(super) async fn check(&self, token: &str) -> Result<Arc<KeyRecord>, ApiError> {
-        let (id, secret) = split(token).ok_or_else(invalid_token)?;
+        let (id, secret) = split_key(token).ok_or_else(invalid_token)?;
         let presented = hex::encode(Sha256::digest(secret));
         let record = self.record(id, &presented).await?.ok_or_else(invalid_token)?;
         // Compared in constant time, whatever the key's state: the state is told only to holders of the secret.
@@ -125,8 +125,11 @@ impl Keys {
     }
 }
 
-/// `key_id.secret`, split at the first dot. Id 1–64, secret 1–256 characters of `[A-Za-z0-9_-]`, dots allowed in the secret.
-fn split(token: &str) -> Option<(&str, &str)> {
+/// The parts of an API key: `key_id.secret`, split at the first dot; `None` when it has not the form of one.
+///
+/// Id 1–64, secret 1–256 characters of `[A-Za-z0-9_-]`, dots allowed in the secret.
+#[must_use]
+pub fn split_key(token: &str) -> Option<(&str, &str)> {
     let (id, secret) = token.split_once('.')?;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let good = (1..=64).contains(&id.len())
@@ -150,7 +153,7 @@ mod tests {
     use futures_util::future::BoxFuture;
     use sha2::{Digest as _, Sha256};
 
-    use super::{KeySource, KeySourceError, Keys, split};
+    use super::{KeySource, KeySourceError, Keys, split_key};
 
     #[derive(Debug, Default)]
     struct Source {
@@ -183,9 +186,9 @@ mod tests {
 
     #[test]
     fn dots_belong_to_the_secret() {
-        assert_eq!(split("a.b.c"), Some(("a", "b.c")));
+        assert_eq!(split_key("a.b.c"), Some(("a", "b.c")));
         for bad in ["nodot", ".x", "x.", "a b.c", "ä.b"] {
-            assert_eq!(split(bad), None, "{bad}");
+            assert_eq!(split_key(bad), None, "{bad}");
         }
     }
 

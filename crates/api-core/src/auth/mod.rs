@@ -6,7 +6,7 @@ mod keys;
 pub mod permission;
 
 pub use call::{Body, Call};
-pub use keys::{KeySource, KeySourceError, Keys};
+pub use keys::{KeySource, KeySourceError, Keys, split_key};
 
 use std::sync::Arc;
 
@@ -120,12 +120,8 @@ impl Authenticator {
             roles.insert(Role::Admin);
             permissions.clear();
         }
-        let principal = Principal {
-            id: record.id.to_string(),
-            client_id: record.client_id.clone(),
-            roles,
-            permissions,
-        };
+        let principal =
+            Principal { id: record.id.to_string(), client_id: record.client_id.clone(), roles, permissions };
         let default = self.default_limits(&principal);
         let limits = Limits {
             per_minute: record.rate_limit_per_minute.unwrap_or(default.per_minute),

@@ -10,6 +10,8 @@ pub trait Permission: 'static {
     const BODY: BodyLimit = BodyLimit::Json;
     /// A door that the operator may leave open (`AUTH_OPEN_DOORS`).
     const DOOR: Option<&'static str> = None;
+    /// Everybody may call, and no credential is looked at: the route has its own way to tell friend from foe.
+    const OPEN: bool = false;
 }
 
 /// Which of the configured body limits holds.
@@ -46,6 +48,8 @@ permissions! {
     /// Uploads: a larger body.
     DocumentsWrite = ["knowledge:write"] { const BODY: BodyLimit = BodyLimit::Document; };
     KeysManage = ["keys:manage"];
+    /// The way to the first key, which asks for a token of its own.
+    Bootstrap = [] { const OPEN: bool = true; };
     LegacyAgentsWrite = ["agents:write"] { const DOOR: Option<&'static str> = Some("legacy"); };
     LegacySkillsWrite = ["skills:write"] { const DOOR: Option<&'static str> = Some("legacy"); };
     LegacyKnowledgeWrite = ["knowledge:write"] { const DOOR: Option<&'static str> = Some("legacy"); };

@@ -96,9 +96,10 @@ impl<'a> Fields<'a> {
             }
             return Ok(());
         }
-        let details = self.problems.into_iter().map(|problem| {
-            (problem.code, detail(problem.code, &problem.below, &problem.message))
-        });
+        let details = self
+            .problems
+            .into_iter()
+            .map(|problem| (problem.code, detail(problem.code, &problem.below, &problem.message)));
         ApiError::fields(details.collect()).map_or(Ok(()), Err)
     }
 

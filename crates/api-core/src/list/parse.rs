@@ -18,13 +18,8 @@ impl ListSpec {
     /// # Errors
     /// 422 for unknown fields and operators and for values of another type; the field is the parameter's name as sent.
     pub(crate) fn parse(&self, query: &str) -> Result<ListQuery, ApiError> {
-        let mut out = ListQuery {
-            page: 1,
-            per_page: PER_PAGE,
-            filters: Vec::new(),
-            sort: Vec::new(),
-            id_column: self.id_column,
-        };
+        let mut out =
+            ListQuery { page: 1, per_page: PER_PAGE, filters: Vec::new(), sort: Vec::new(), id_column: self.id_column };
         let mut problems = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let mut problem = |code: Code, message: String| problems.push((code, detail_of(code, &name, &message)));

@@ -41,8 +41,10 @@ const FIXED_HEADERS: &[(&str, &str)] = &[
     ("referrer-policy", "strict-origin-when-cross-origin"),
 ];
 const CORS_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
-const CORS_HEADERS: &str = "Content-Type, Authorization, X-API-Key, X-Request-ID, X-Client-Version, Idempotency-Key, Prefer, traceparent";
-const CORS_EXPOSED: &str = "X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, Location";
+const CORS_HEADERS: &str =
+    "Content-Type, Authorization, X-API-Key, X-Request-ID, X-Client-Version, Idempotency-Key, Prefer, traceparent";
+const CORS_EXPOSED: &str =
+    "X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, Location";
 
 /// Serves one request.
 pub(super) async fn request<B: MessageBody + 'static>(
@@ -57,7 +59,8 @@ pub(super) async fn request<B: MessageBody + 'static>(
     let started = Instant::now();
     let slow = front.is_slow(request.method(), request.path());
     let limit_s = if slow { platform.core.worker_timeout } else { platform.core.request_timeout_seconds };
-    let limit = announced_limit(request.headers()).map_or(Duration::from_secs(limit_s), |left| left.min(Duration::from_secs(limit_s)));
+    let limit = announced_limit(request.headers())
+        .map_or(Duration::from_secs(limit_s), |left| left.min(Duration::from_secs(limit_s)));
     let context = Arc::new(Context::new(request_id(request.headers()), limit, via(request.headers())));
     let origin = allowed_origin(&platform, request.headers());
     let method = request.method().clone();
@@ -228,7 +231,9 @@ fn account(
     let took = started.elapsed();
     // A method can be any token; only the usual ones may become labels.
     let method = match *method {
-        Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS | Method::HEAD => method.as_str(),
+        Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS | Method::HEAD => {
+            method.as_str()
+        }
         _ => "OTHER",
     };
     HTTP_REQUESTS.inc(&[service, method, route, status.as_str()]);

@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use actix_web::{
-    dev::ResourceDef,
-    http::Method,
-};
+use actix_web::{dev::ResourceDef, http::Method};
 use utoipa::openapi::{OpenApi, PathItem};
 
 use crate::service::Service;
@@ -38,10 +35,11 @@ impl Front {
         for service in services {
             service_of.extend(service.openapi.paths.paths.keys().map(|path| (path.clone(), service.name)));
         }
-        let resources = openapi.paths.paths.iter().map(|(path, item)| Resource {
-            definition: ResourceDef::new(path.as_str()),
-            methods: methods(item),
-        });
+        let resources = openapi
+            .paths
+            .paths
+            .iter()
+            .map(|(path, item)| Resource { definition: ResourceDef::new(path.as_str()), methods: methods(item) });
         Self { label, services: services.to_vec(), resources: resources.collect(), openapi, service_of }
     }
 

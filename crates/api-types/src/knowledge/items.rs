@@ -57,9 +57,7 @@ pub fn build_item(subject: &Subject<'_>, draft: ItemDraft<'_>) -> KnowledgeItem 
     let round = draft.metadata.round.unwrap_or(0);
     KnowledgeItem {
         knowledge_id: item_id(&subject.record, &draft.source, &draft.text),
-        confidence: draft
-            .confidence
-            .map_or_else(|| confidence(trust, quality, round), round2),
+        confidence: draft.confidence.map_or_else(|| confidence(trust, quality, round), round2),
         resolved: resolve(&name, subject.entity_type),
         entity: Entity {
             id: subject.record.clone(),
@@ -102,10 +100,9 @@ pub fn expand_records(values: &[Value]) -> Vec<(String, &Value)> {
     let mut entries = Vec::with_capacity(values.len());
     for (field, value) in numbered(values) {
         match value.get("knowledge_items").and_then(Value::as_array) {
-            Some(items) => entries.extend(
-                numbered(items)
-                    .map(|(index, item)| (format!("{field}.knowledge_items{index}"), item)),
-            ),
+            Some(items) => {
+                entries.extend(numbered(items).map(|(index, item)| (format!("{field}.knowledge_items{index}"), item)))
+            }
             None => entries.push((field, value)),
         }
     }
@@ -147,12 +144,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn item(
-        &mut self,
-        value: &Value,
-        subject: &Subject<'_>,
-        now: DateTime<Utc>,
-    ) -> Option<KnowledgeItem> {
+    fn item(&mut self, value: &Value, subject: &Subject<'_>, now: DateTime<Utc>) -> Option<KnowledgeItem> {
         match value {
             Value::String(text) => {
                 let text = self.text("", text, TEXT_CHARACTERS_MAX)?;
@@ -208,11 +200,7 @@ impl Reader<'_> {
         Some(item)
     }
 
-    fn item_text(
-        &mut self,
-        object: &Map<String, Value>,
-        entity: Option<&Map<String, Value>>,
-    ) -> Option<String> {
+    fn item_text(&mut self, object: &Map<String, Value>, entity: Option<&Map<String, Value>>) -> Option<String> {
         let own = present(object, "text").map(|value| (".text", value));
         let inner = || present(entity?, "text").map(|value| (".entity.text", value));
         match own.or_else(inner) {

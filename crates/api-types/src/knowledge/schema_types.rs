@@ -25,29 +25,13 @@ const TYPES: [SchemaType; 8] = [
     SchemaType {
         name: "Person",
         mandatory: &["name", "birthDate", "occupation"],
-        optional: &[
-            "birthPlace",
-            "nationality",
-            "deathDate",
-            "alumniOf",
-            "award",
-            "affiliation",
-            "knowsAbout",
-            "url",
-        ],
+        optional: &["birthPlace", "nationality", "deathDate", "alumniOf", "award", "affiliation", "knowsAbout", "url"],
         hints: &["biography", "works", "career"],
     },
     SchemaType {
         name: "Organization",
         mandatory: &["name", "foundingDate", "location"],
-        optional: &[
-            "founder",
-            "industry",
-            "url",
-            "numberOfEmployees",
-            "parentOrganization",
-            "award",
-        ],
+        optional: &["founder", "industry", "url", "numberOfEmployees", "parentOrganization", "award"],
         hints: &["history", "products", "leadership"],
     },
     SchemaType {
@@ -87,8 +71,7 @@ impl SchemaType {
     /// The known type of that name, whatever its case and word separators.
     #[must_use]
     pub fn find(entity_type: &str) -> Option<&'static Self> {
-        let wanted: String =
-            entity_type.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).collect();
+        let wanted: String = entity_type.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).collect();
         TYPES.iter().find(|known| known.name.eq_ignore_ascii_case(&wanted))
     }
 

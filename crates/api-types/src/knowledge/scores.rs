@@ -70,8 +70,7 @@ pub fn contains_phrase(text: &str, phrase: &str) -> bool {
         let inside_a_word = |outer: Option<char>, inner: Option<char>| {
             outer.is_some_and(char::is_alphanumeric) && inner.is_some_and(char::is_alphanumeric)
         };
-        !inside_a_word(before, phrase.chars().next())
-            && !inside_a_word(after, phrase.chars().next_back())
+        !inside_a_word(before, phrase.chars().next()) && !inside_a_word(after, phrase.chars().next_back())
     })
 }
 
@@ -119,9 +118,7 @@ pub fn round2(number: f64) -> f64 {
 mod tests {
     use serde_json::{Map, Value, json};
 
-    use super::{
-        Origin, completeness, confidence, contains_phrase, ends_a_sentence, quality, round2, trust,
-    };
+    use super::{Origin, completeness, confidence, contains_phrase, ends_a_sentence, quality, round2, trust};
     use crate::knowledge::SchemaType;
 
     fn same(left: f64, right: f64) -> bool {
@@ -164,8 +161,7 @@ mod tests {
 
     #[test]
     fn sentences_end_with_their_mark_or_a_closing_sign_after_it() {
-        for text in ["Yes.", "Yes!", "Yes? ", "He said \"yes.\"", "(Yes.)", "Ja …", "是。", "«Oui.»"]
-        {
+        for text in ["Yes.", "Yes!", "Yes? ", "He said \"yes.\"", "(Yes.)", "Ja …", "是。", "«Oui.»"] {
             assert!(ends_a_sentence(text), "{text}");
         }
         for text in ["Yes", "Yes,", "", "a list:", "3)"] {

@@ -27,19 +27,11 @@ pub fn normalise(name: &str) -> String {
         }
     }
     // Dropping a character may have brought a letter and a combining mark together.
-    if unicode_normalization::is_nfc(&out) {
-        out
-    } else {
-        out.nfc().collect()
-    }
+    if unicode_normalization::is_nfc(&out) { out } else { out.nfc().collect() }
 }
 
 fn separates(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c.general_category(),
-            GeneralCategory::DashPunctuation | GeneralCategory::Control
-        )
+    c.is_whitespace() || matches!(c.general_category(), GeneralCategory::DashPunctuation | GeneralCategory::Control)
 }
 
 fn is_dropped(c: char) -> bool {

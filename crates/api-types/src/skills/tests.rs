@@ -1,8 +1,6 @@
 use serde_json::json;
 
-use super::{
-    Category, Fault, FaultKind, Skill, SkillSource, normalise, skill_id, slug, written,
-};
+use super::{Category, Fault, FaultKind, Skill, SkillSource, normalise, skill_id, slug, written};
 
 fn fault(value: &serde_json::Value) -> Fault {
     written(value).unwrap_err()
@@ -110,11 +108,7 @@ fn fields_win_over_the_yaml() {
 
 #[test]
 fn yaml_that_does_not_parse_is_name_and_description() {
-    for text in [
-        "Fuzzing\n  finds: [bugs\nquickly",
-        "Fuzzing\nin plain prose",
-        "\n Fuzzing\n* &a *b",
-    ] {
+    for text in ["Fuzzing\n  finds: [bugs\nquickly", "Fuzzing\nin plain prose", "\n Fuzzing\n* &a *b"] {
         let skill = written(&json!({ "skill": text })).unwrap();
         assert_eq!(skill.name, "Fuzzing", "{text:?}");
         assert_eq!(skill.description, text.trim());
@@ -128,7 +122,7 @@ fn yaml_aliases_are_not_followed() {
     let mut bomb = String::from("skill: Bomb\na0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
     for n in 1..30 {
         let one = format!("*a{}", n - 1);
-        bomb.push_str(&format!("a{n}: &a{n} [{}]\n", vec![one.as_str(); 10].join(",")));
+        bomb.push_str(&format!("a{n}: &a{n} [{}]\n", [one.as_str(); 10].join(",")));
     }
     assert_eq!(written(&json!({ "skill": bomb })).unwrap().name, "skill: Bomb");
 }
@@ -186,9 +180,7 @@ fn the_yaml_has_its_keys_in_order_and_reads_back() {
     let skill = written(&value).unwrap();
     let keys = skill.skill.lines().filter(|line| line.starts_with(|c: char| c.is_alphabetic()));
     let keys: Vec<_> = keys.map(|line| line.split(':').next().unwrap()).collect();
-    let expected = [
-        "skill", "description", "triggers", "artifacts", "constraints", "evidence", "confidence",
-    ];
+    let expected = ["skill", "description", "triggers", "artifacts", "constraints", "evidence", "confidence"];
     assert_eq!(keys, expected);
     let again = written(&json!({ "skill": skill.skill })).unwrap();
     let texts = |skill: &Skill| (skill.name.clone(), skill.triggers.clone(), skill.constraints.clone());

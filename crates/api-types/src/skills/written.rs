@@ -143,9 +143,9 @@ fn text(fields: &Map<String, Value>, key: &'static str) -> Result<Option<String>
 
 fn texts(fields: &Map<String, Value>, key: &'static str) -> Result<Option<Vec<String>>, Fault> {
     let Some(value) = given(fields, key) else { return Ok(None) };
-    let list = value.as_array().and_then(|list| {
-        list.iter().map(|one| one.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
-    });
+    let list = value
+        .as_array()
+        .and_then(|list| list.iter().map(|one| one.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>());
     list.map(Some).ok_or_else(|| wrong_type(key, "an array of texts"))
 }
 

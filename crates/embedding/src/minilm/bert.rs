@@ -115,7 +115,7 @@ impl Config {
         if config.max_position_embeddings < TOKENS_MAX {
             return Err(LoadError::Config("it takes fewer than 256 tokens"));
         }
-        if config.num_attention_heads == 0 || DIMENSIONS % config.num_attention_heads != 0 {
+        if config.num_attention_heads == 0 || !DIMENSIONS.is_multiple_of(config.num_attention_heads) {
             return Err(LoadError::Config("its heads do not divide its width"));
         }
         Ok(config)

@@ -40,8 +40,14 @@ impl Item {
 pub(super) struct Queue {
     lanes: Mutex<Lanes>,
     filled: Condvar,
-    interactive_room: Arc<Semaphore>,
-    background_room: Arc<Semaphore>,
+    interactive_room: Room,
+    background_room: Room,
+}
+
+/// What keeps a lane from growing without end.
+struct Room {
+    units: Arc<Semaphore>,
+    wait: Duration,
 }
 
 #[derive(Default)]
@@ -55,12 +61,11 @@ struct Lanes {
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self {
-            lanes: Mutex::default(),
-            filled: Condvar::new(),
-            interactive_room: Arc::new(Semaphore::new(INTERACTIVE_UNITS)),
-            background_room: Arc::new(Semaphore::new(BACKGROUND_UNITS)),
-        }
+        Self::with(Room::new(INTERACTIVE_UNITS, INTERACTIVE_WAIT), Room::new(BACKGROUND_UNITS, BACKGROUND_WAIT))
+    }
+
+    fn with(interactive_room: Room, background_room: Room) -> Self {
+        Self { lanes: Mutex::default(), filled: Condvar::new(), interactive_room, background_room }
     }
 
     /// Hands texts in, waiting for room; the replies come in the order of the texts.
@@ -77,12 +82,12 @@ impl Queue {
         let mut replies = Vec::with_capacity(texts.len());
         let mut items = Vec::with_capacity(texts.len());
         for text in texts {
-            let room = match self.room(priority).try_acquire_many_owned(units(&text)) {
-                Ok(room) => room,
-                Err(_) => {
+            let room = match self.room(priority).try_take(&text) {
+                Some(room) => room,
+                None => {
                     // The workers must have all there is, or room would never come free.
                     self.push(std::mem::take(&mut items), priority);
-                    self.wait_for_room(&text, priority).await?
+                    self.room(priority).take(&text).await?
                 }
             };
             let (reply, receiver) = oneshot::channel();
@@ -141,21 +146,10 @@ impl Queue {
         self.filled.notify_all();
     }
 
-    async fn wait_for_room(&self, text: &str, priority: Priority) -> Result<OwnedSemaphorePermit, Error> {
-        let wait = match priority {
-            Priority::Interactive => INTERACTIVE_WAIT,
-            Priority::Background => BACKGROUND_WAIT,
-        };
-        match tokio::time::timeout(wait, self.room(priority).acquire_many_owned(units(text))).await {
-            Ok(Ok(room)) => Ok(room),
-            Ok(Err(_)) | Err(_) => Err(Error::Overloaded),
-        }
-    }
-
-    fn room(&self, priority: Priority) -> Arc<Semaphore> {
+    fn room(&self, priority: Priority) -> &Room {
         match priority {
-            Priority::Interactive => Arc::clone(&self.interactive_room),
-            Priority::Background => Arc::clone(&self.background_room),
+            Priority::Interactive => &self.interactive_room,
+            Priority::Background => &self.background_room,
         }
     }
 
@@ -196,6 +190,141 @@ impl Lanes {
     }
 }
 
-fn units(text: &str) -> u32 {
+impl Room {
+    fn new(units: usize, wait: Duration) -> Self {
+        let units = Arc::new(Semaphore::new(units));
+        Self { units, wait }
+    }
+
+    fn try_take(&self, text: &str) -> Option<OwnedSemaphorePermit> {
+        let units = Arc::clone(&self.units);
+        units.try_acquire_many_owned(units_of(text)).ok()
+    }
+
+    async fn take(&self, text: &str) -> Result<OwnedSemaphorePermit, Error> {
+        let units = Arc::clone(&self.units);
+        match tokio::time::timeout(self.wait, units.acquire_many_owned(units_of(text))).await {
+            Ok(Ok(room)) => Ok(room),
+            Ok(Err(_)) | Err(_) => Err(Error::Overloaded),
+        }
+    }
+}
+
+fn units_of(text: &str) -> u32 {
     u32::try_from(1 + text.len() / UNIT_BYTES).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot::Receiver;
+
+    use super::{INTERACTIVE_RUN, Queue, Reply, Room, UNIT_BYTES};
+    use crate::Error;
+    use crate::Priority::{self, Background, Interactive};
+
+    async fn submit(queue: &Queue, text: &str, priority: Priority) -> Receiver<Reply> {
+        let texts = vec![text.to_owned()];
+        queue.submit(texts, priority).await.unwrap().remove(0)
+    }
+
+    fn next(queue: &Queue) -> String {
+        queue.next().unwrap().0.text
+    }
+
+    #[tokio::test]
+    async fn interactive_texts_go_first_and_each_lane_keeps_its_order() {
+        let queue = Queue::new();
+        let mut waiting = Vec::new();
+        for text in ["b1", "b2"] {
+            waiting.push(submit(&queue, text, Background).await);
+        }
+        for text in ["i1", "i2"] {
+            waiting.push(submit(&queue, text, Interactive).await);
+        }
+        let order = [(); 4].map(|()| next(&queue));
+        assert_eq!(order, ["i1", "i2", "b1", "b2"]);
+    }
+
+    #[tokio::test]
+    async fn background_texts_get_a_turn_among_endless_interactive_ones() {
+        let queue = Queue::new();
+        let _bulk = submit(&queue, "bulk", Background).await;
+        let mut waiting = Vec::new();
+        let mut before = 0;
+        loop {
+            waiting.push(submit(&queue, "search", Interactive).await);
+            if next(&queue) == "bulk" {
+                break;
+            }
+            before += 1;
+        }
+        assert_eq!(before, INTERACTIVE_RUN);
+        assert_eq!(next(&queue), "search");
+    }
+
+    #[tokio::test]
+    async fn a_text_given_back_is_next_again() {
+        let queue = Queue::new();
+        let texts = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let _waiting = queue.submit(texts, Background).await.unwrap();
+        assert_eq!(next(&queue), "a");
+        let item = queue.more(Background).unwrap();
+        queue.put_back(item, Background);
+        assert_eq!(next(&queue), "b");
+    }
+
+    #[tokio::test]
+    async fn texts_nobody_waits_for_are_passed_over() {
+        let queue = Queue::new();
+        drop(submit(&queue, "gone", Interactive).await);
+        let _waiting = submit(&queue, "still wanted", Background).await;
+        assert_eq!(next(&queue), "still wanted");
+    }
+
+    #[tokio::test]
+    async fn a_full_lane_refuses_and_leaves_the_other_open() {
+        let room = || Room::new(4, Duration::from_millis(20));
+        let queue = Queue::with(room(), room());
+        let large = "x".repeat(3 * UNIT_BYTES);
+        let waiting = submit(&queue, &large, Background).await;
+        let refused = queue.submit(vec!["x".to_owned()], Background).await;
+        assert!(matches!(refused, Err(Error::Overloaded)));
+        let _other = submit(&queue, &large, Interactive).await;
+        assert_eq!(next(&queue), large);
+        let (item, _) = queue.next().unwrap();
+        item.answer(Ok(vec![1.0]));
+        assert_eq!(waiting.await.unwrap().unwrap(), [1.0]);
+        // Answering made room again.
+        let accepted = queue.submit(vec!["x".to_owned()], Background).await;
+        assert!(accepted.is_ok());
+    }
+
+    #[tokio::test]
+    async fn room_that_comes_free_in_time_is_used() {
+        let room = || Room::new(1, Duration::from_secs(20));
+        let queue = Queue::with(room(), room());
+        let texts: Vec<String> = (0..50).map(|i| i.to_string()).collect();
+        let worker = async {
+            for _ in 0..50 {
+                while queue.lanes().background.is_empty() {
+                    tokio::task::yield_now().await;
+                }
+                queue.next().unwrap().0.answer(Ok(Vec::new()));
+            }
+        };
+        let (replies, ()) = tokio::join!(queue.submit(texts, Background), worker);
+        assert_eq!(replies.unwrap().len(), 50);
+    }
+
+    #[test]
+    fn a_closed_queue_ends_its_workers() {
+        let queue = Queue::new();
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| queue.next().is_none());
+            queue.close();
+            assert!(worker.join().unwrap());
+        });
+    }
 }

@@ -43,11 +43,37 @@ impl Tokens {
     }
 }
 
-/// The beginning of a long text, up to a space.
+/// The beginning of a long text, up to where a word ends.
 fn prefix(text: &str) -> Option<&str> {
     if text.len() <= PREFIX_BYTES {
         return None;
     }
     let start = text.get(..text.floor_char_boundary(PREFIX_BYTES))?;
-    start.rfind(' ').and_then(|end| start.get(..end))
+    start.rfind(is_border).and_then(|end| start.get(..end))
+}
+
+/// Characters that are no part of a word for the tokeniser: spaces, punctuation, and ideographs,
+/// each a word of its own. There are others, but these occur in about any text.
+fn is_border(c: char) -> bool {
+    c == ' ' || c == '\n' || c.is_ascii_punctuation() || ('\u{4E00}'..='\u{9FFF}').contains(&c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PREFIX_BYTES, prefix};
+
+    #[test]
+    fn a_prefix_ends_with_a_whole_word() {
+        let text = "word, ".repeat(1000);
+        let start = prefix(&text).unwrap();
+        assert!(start.len() <= PREFIX_BYTES && start.len() > PREFIX_BYTES - 10);
+        assert!(start.ends_with("word") || start.ends_with("word,"));
+        assert!(prefix(&"知".repeat(2000)).unwrap().len() > PREFIX_BYTES - 10);
+    }
+
+    #[test]
+    fn short_texts_and_endless_words_are_taken_whole() {
+        assert_eq!(prefix("a few words"), None);
+        assert_eq!(prefix(&"ä".repeat(5000)), None);
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::{
     ffi::OsString,
-    fs,
+    fs::{self, File},
     io::{self, IsTerminal},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
@@ -32,11 +32,7 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<u8> {
     let mut words = std::env::args_os().skip(1).skip_while(|word| word == "--");
     let program = words.next().context("which command? Usage: with-postgres COMMAND [ARGUMENT..]")?;
-    let home = home();
-    sweep(&home);
-    let scratch = Scratch::new(&home)?;
-    let options = Options { durable: false, ..Options::new(home.join("postgres"), &scratch.0) };
-    let mut cluster = Cluster::start(&options)?;
+    let (_scratch, mut cluster) = start()?;
     migrations::provision(&cluster.url())?;
     let status = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -47,6 +43,19 @@ fn run() -> anyhow::Result<u8> {
     // As a shell has it.
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     Ok(u8::try_from(code).unwrap_or(1))
+}
+
+/// Starts the server in a directory that is removed when the first part of the answer is dropped.
+fn start() -> anyhow::Result<(Scratch, Cluster)> {
+    let home = home();
+    fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
+    // Two that start at once must not take each other's fresh directories for abandoned ones.
+    let turn = File::create(home.join("test.lock")).context("cannot create .imago/test.lock")?;
+    turn.lock().context("cannot lock .imago/test.lock")?;
+    sweep(&home);
+    let scratch = Scratch(home.join(format!("{PREFIX}{}", std::process::id())));
+    let cluster = Cluster::start(&Options { durable: false, ..Options::new(home.join("postgres"), &scratch.0) })?;
+    Ok((scratch, cluster))
 }
 
 /// Runs the command to its end and passes on what we are told meanwhile.
@@ -88,14 +97,6 @@ fn home() -> PathBuf {
 struct Scratch(PathBuf);
 
 const PREFIX: &str = "test-";
-
-impl Scratch {
-    fn new(home: &Path) -> anyhow::Result<Self> {
-        let dir = home.join(format!("{PREFIX}{}", std::process::id()));
-        fs::create_dir_all(home).with_context(|| format!("cannot create {}", home.display()))?;
-        Ok(Self(dir))
-    }
-}
 
 impl Drop for Scratch {
     fn drop(&mut self) {

@@ -43,7 +43,8 @@ fn is_visible(c: char) -> bool {
 /// Makes plain text of what an outside source returned.
 #[must_use]
 pub fn foreign(text: &str) -> String {
-    let text = without_markup(&clean(text));
+    let text = clean(text);
+    let text = without_markup(&text);
     let text = disarmed(&text);
     let text = redacted(&text);
     clean(&text).trim().to_owned()
@@ -55,11 +56,26 @@ fn without_markup(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     // A lone `<` is a sign of less-than; read as HTML it would swallow what follows.
-    let guarded = LONE_LESS_THAN.replace_all(text, "&lt;");
-    let read = html::fragment(&guarded);
+    let read = html::fragment(&guarded(text));
     // What was escaped once more is markup again.
     let read = SCRIPT.replace_all(&read, " ");
     Cow::Owned(TAG.replace_all(&read, "").into_owned())
+}
+
+/// The text with every `<` escaped that opens no tag, comment or declaration.
+fn guarded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('<') {
+        out.push_str(before);
+        let opens = after.starts_with("!--")
+            || after.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'))
+                && after.find(['<', '>']).is_some_and(|end| after[end..].starts_with('>'));
+        out.push_str(if opens { "<" } else { "&lt;" });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Takes the force from texts that address a language model.
@@ -90,9 +106,6 @@ fn pattern(text: &str) -> Regex {
         .build()
         .expect("a constant pattern")
 }
-
-/// A `<` that opens no tag, comment or declaration.
-static LONE_LESS_THAN: LazyLock<Regex> = LazyLock::new(|| pattern(r"<(?:(?P<end>$)|(?P<next>[^a-z/!?]))"));
 
 /// A script or style with all it holds, closed or not.
 static SCRIPT: LazyLock<Regex> =
@@ -146,14 +159,13 @@ static NAMED_SECRET: LazyLock<Regex> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::{
-        KNOWN_SECRET, LONE_LESS_THAN, MODEL_ORDER, MODEL_TOKEN, NAMED_SECRET, PRIVATE_KEY, SCRIPT,
+        KNOWN_SECRET, MODEL_ORDER, MODEL_TOKEN, NAMED_SECRET, PRIVATE_KEY, SCRIPT,
         TAG, clean, foreign,
     };
 
     #[test]
     fn every_pattern_compiles() {
         for pattern in [
-            &LONE_LESS_THAN,
             &SCRIPT,
             &TAG,
             &MODEL_TOKEN,
@@ -185,7 +197,7 @@ mod tests {
 
     #[test]
     fn less_than_is_not_markup() {
-        for text in ["if a < b and c > d", "x <3 you", "1 <", "0.5 <= p"] {
+        for text in ["if a < b and c > d", "x <3 you", "1 <", "0.5 <= p", "x<y & y<z", "1 << 4 < 17"] {
             assert_eq!(foreign(text), text);
         }
     }
@@ -216,6 +228,7 @@ mod tests {
             ("&lt;b&gt;bold&lt;/b&gt;", "bold"),
             ("<img src=x onerror=alert(1)>picture", "picture"),
             ("caf&eacute;", "café"),
+            ("One & two.\n\nThree.\nFour.", "One & two.\n\nThree.\nFour."),
         ];
         for (text, expected) in table {
             assert_eq!(foreign(text), expected, "{text}");
@@ -267,9 +280,9 @@ mod tests {
     fn hostile_texts_are_cleaned_quickly() {
         let started = std::time::Instant::now();
         for text in ["<".repeat(500_000), "<a ".repeat(200_000), "-----BEGIN ".repeat(50_000)] {
-            foreign(&text);
+            drop(foreign(&text));
         }
-        foreign(&"ignore all of the ".repeat(50_000));
+        drop(foreign(&"ignore all of the ".repeat(50_000)));
         assert!(started.elapsed().as_secs() < 20);
     }
 }

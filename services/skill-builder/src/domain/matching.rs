@@ -60,9 +60,7 @@ pub fn rank(mut labels: Vec<LabelHit>, mut nearest: Vec<EmbeddingHit>) -> Vec<Ra
         let key = |hit: &LabelHit| (!hit.preferred, hit.occupation.label.chars().count());
         key(a).cmp(&key(b)).then_with(|| a.occupation.uri.cmp(&b.occupation.uri))
     });
-    nearest.sort_by(|a, b| {
-        b.similarity.total_cmp(&a.similarity).then_with(|| a.occupation.uri.cmp(&b.occupation.uri))
-    });
+    nearest.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then_with(|| a.occupation.uri.cmp(&b.occupation.uri)));
     let labels = labels.into_iter().map(|hit| {
         if hit.preferred {
             (hit.occupation, MatchMethod::PreferredLabel, FULL_SCORE)
@@ -70,9 +68,7 @@ pub fn rank(mut labels: Vec<LabelHit>, mut nearest: Vec<EmbeddingHit>) -> Vec<Ra
             (hit.occupation, MatchMethod::AlternativeLabel, ALTERNATIVE_SCORE)
         }
     });
-    let nearest = nearest
-        .into_iter()
-        .map(|hit| (hit.occupation, MatchMethod::Embedding, hundredths(hit.similarity)));
+    let nearest = nearest.into_iter().map(|hit| (hit.occupation, MatchMethod::Embedding, hundredths(hit.similarity)));
 
     let mut seen = HashSet::new();
     let mut ceiling = FULL_SCORE;
@@ -158,14 +154,9 @@ mod tests {
 
     #[test]
     fn an_occupation_stands_once_with_its_best_method() {
-        let ranked = rank(
-            vec![label("a", false), label("a", true)],
-            vec![near("a", 1.0), near("b", 0.5), near("b", 0.4)],
-        );
-        assert_eq!(
-            shown(&ranked),
-            [("a", MatchMethod::PreferredLabel, 100), ("b", MatchMethod::Embedding, 50)]
-        );
+        let ranked =
+            rank(vec![label("a", false), label("a", true)], vec![near("a", 1.0), near("b", 0.5), near("b", 0.4)]);
+        assert_eq!(shown(&ranked), [("a", MatchMethod::PreferredLabel, 100), ("b", MatchMethod::Embedding, 50)]);
     }
 
     #[test]

@@ -5,13 +5,8 @@ use api_types::skills::{Mode, ModeConfiguration};
 /// What a request without a mode gets.
 pub const DEFAULT: &str = "balanced";
 
-const ALL: ModeConfiguration = ModeConfiguration {
-    taxonomy: true,
-    optional: true,
-    related: true,
-    corpus: true,
-    model: true,
-};
+const ALL: ModeConfiguration =
+    ModeConfiguration { taxonomy: true, optional: true, related: true, corpus: true, model: true };
 
 /// Every mode, in the order in which they are listed.
 #[must_use]

@@ -46,10 +46,7 @@ const FILES: &[(&str, &str)] = data![
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{file} cannot be read")]
-    Syntax {
-        file: &'static str,
-        source: Box<toml::de::Error>,
-    },
+    Syntax { file: &'static str, source: Box<toml::de::Error> },
     #[error("the label '{0}' stands for more than one concept")]
     Repeated(String),
     #[error("'{by}' names the skill '{skill}', which does not exist")]
@@ -120,8 +117,7 @@ pub fn taxonomy() -> Result<Taxonomy, Error> {
 fn read(files: &[(&'static str, &str)]) -> Result<Taxonomy, Error> {
     let mut all = Data::default();
     for &(file, text) in files {
-        let data: Data = toml::from_str(text)
-            .map_err(|source| Error::Syntax { file, source: Box::new(source) })?;
+        let data: Data = toml::from_str(text).map_err(|source| Error::Syntax { file, source: Box::new(source) })?;
         all.occupation.extend(data.occupation);
         all.skill.extend(data.skill);
     }

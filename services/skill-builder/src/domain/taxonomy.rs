@@ -82,8 +82,7 @@ impl Taxonomy {
         self.skills.sort_unstable_by(|a, b| a.uri.cmp(&b.uri));
         self.skill_groups.sort_unstable();
         self.occupation_skills.sort_unstable();
-        self.occupation_skills
-            .dedup_by(|b, a| a.occupation == b.occupation && a.skill == b.skill);
+        self.occupation_skills.dedup_by(|b, a| a.occupation == b.occupation && a.skill == b.skill);
         for links in [&mut self.related, &mut self.broader] {
             links.retain(|link| link.from != link.to);
             links.sort_unstable();
@@ -101,11 +100,7 @@ impl Taxonomy {
     /// What skills of this taxonomy give as their source.
     #[must_use]
     pub fn source(&self) -> SkillSource {
-        if self.builtin {
-            SkillSource::Starter
-        } else {
-            SkillSource::Esco
-        }
+        if self.builtin { SkillSource::Starter } else { SkillSource::Esco }
     }
 
     /// A hash over everything, in hex: two taxonomies with the same one are the same.

@@ -1,9 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{
-    ItemDraft, ItemFault, ItemProblem, Subject, build_item, expand_records, numbered, parse_items,
-};
+use super::{ItemDraft, ItemFault, ItemProblem, Subject, build_item, expand_records, numbered, parse_items};
 use crate::knowledge::{ItemMetadata, KnowledgeId, KnowledgeItem, Origin, item_id};
 
 fn now() -> DateTime<Utc> {
@@ -161,8 +159,7 @@ fn every_problem_is_named_with_its_place() {
         {"text": "fine", "source": null, "confidence": null},
     ]))
     .unwrap_err();
-    let found: Vec<_> =
-        problems.iter().map(|problem| (problem.field.as_str(), problem.fault)).collect();
+    let found: Vec<_> = problems.iter().map(|problem| (problem.field.as_str(), problem.fault)).collect();
     assert_eq!(
         found,
         [

@@ -32,7 +32,11 @@ const DECLARATION_BYTES: usize = 1024;
 /// # Errors
 /// [`Error::TooSlow`] when the deadline passes.
 pub fn read(page: &str, deadline: Instant) -> Result<Extract, Error> {
-    let tokenizer = Tokenizer::new(Sink::default(), TokenizerOpts::default());
+    read_into(Writer::default(), page, deadline)
+}
+
+fn read_into(writer: Writer, page: &str, deadline: Instant) -> Result<Extract, Error> {
+    let tokenizer = Tokenizer::new(Sink(RefCell::new(writer)), TokenizerOpts::default());
     let input = BufferQueue::default();
     let mut rest = page;
     while !rest.is_empty() {
@@ -49,10 +53,12 @@ pub fn read(page: &str, deadline: Instant) -> Result<Extract, Error> {
     Ok(tokenizer.sink.0.into_inner().finish())
 }
 
-/// The text of a piece of HTML from a source, or nothing when it takes too long to read.
+/// The text of a piece of HTML from a source, its line ends kept, or nothing when it takes too long to read.
 #[must_use]
 pub fn fragment(piece: &str) -> String {
-    read(piece, Instant::now() + Duration::from_secs(2)).map(|extract| extract.text).unwrap_or_default()
+    let writer = Writer { preformatted: 1, ..Writer::default() };
+    let extract = read_into(writer, piece, Instant::now() + Duration::from_secs(2));
+    extract.map(|extract| extract.text).unwrap_or_default()
 }
 
 /// The encoding that a page declares in its first bytes.
@@ -67,7 +73,6 @@ pub fn declared_encoding(page: &[u8]) -> Option<&'static Encoding> {
 }
 
 /// The tokenizer hands out shared references, hence the cell.
-#[derive(Default)]
 struct Sink(RefCell<Writer>);
 
 impl TokenSink for Sink {
@@ -169,7 +174,7 @@ impl Writer {
 
     fn character(&mut self, c: char) {
         if c == '\n' && self.preformatted > 0 {
-            self.gap = self.gap.max(Gap::Line);
+            self.gap = if self.gap < Gap::Line { Gap::Line } else { Gap::Paragraph };
         } else if c.is_whitespace() {
             self.gap = self.gap.max(Gap::Space);
         } else {

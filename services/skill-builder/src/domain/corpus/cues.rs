@@ -8,10 +8,7 @@ const CUES: &[(&[&str], &[&str])] = &[
     (&["proficient"], &["in", "at", "with"]),
     (&["experienced"], &["in", "with"]),
     (&["expertise", "trained", "background"], &["in"]),
-    (
-        &["specialise", "specialises", "specialised", "specialize", "specializes", "specialized"],
-        &["in"],
-    ),
+    (&["specialise", "specialises", "specialised", "specialize", "specializes", "specialized"], &["in"]),
     (&["known"], &["for"]),
     (&["knowledge", "mastery"], &["of"]),
     (&["pioneer"], &["of", "in"]),
@@ -26,9 +23,7 @@ const END_WORDS: &[&str] = &[
 ];
 const CUT_WORDS: &[&str] = &["and", "or"];
 /// Articles and possessives, dropped from the front.
-const LEADING_WORDS: &[&str] = &[
-    "a", "an", "the", "my", "your", "his", "her", "its", "our", "their", "ones", "whose",
-];
+const LEADING_WORDS: &[&str] = &["a", "an", "the", "my", "your", "his", "her", "its", "our", "their", "ones", "whose"];
 
 const WORDS_MAX: usize = 6;
 const CHARS_MIN: usize = 3;
@@ -99,10 +94,7 @@ fn announced(text: &Text<'_>, start: usize, pieces: &mut Vec<Piece>) -> usize {
 }
 
 const fn is_end(c: char) -> bool {
-    matches!(
-        c,
-        '.' | ';' | ':' | '(' | ')' | '!' | '?' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}'
-    )
+    matches!(c, '.' | ';' | ':' | '(' | ')' | '!' | '?' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 /// Drops what leads the piece; false when nothing is left.

@@ -56,9 +56,10 @@ impl LabelIndex {
             node = *self.edges.entry((node, word_id, joined)).or_insert(next);
         }
         let concept = self.concept_id(uri, preferred);
-        let better = self.ends.get(&node).is_none_or(|&(other_kind, other)| {
-            self.claim(kind, concept) > self.claim(other_kind, other)
-        });
+        let better = self
+            .ends
+            .get(&node)
+            .is_none_or(|&(other_kind, other)| self.claim(kind, concept) > self.claim(other_kind, other));
         if better {
             self.ends.insert(node, (kind, concept));
         }

@@ -90,13 +90,8 @@ impl Named<'_> {
         let next = self.found.len();
         let entry = *self.by_name.entry(normalise(name)).or_insert(next);
         if entry == next {
-            let finding = Finding {
-                name: name.to_owned(),
-                uri: None,
-                count: 0,
-                lines: Vec::new(),
-                context: String::new(),
-            };
+            let finding =
+                Finding { name: name.to_owned(), uri: None, count: 0, lines: Vec::new(), context: String::new() };
             self.found.push(Found { finding, last: None, first: place });
         }
         let finding = &mut self.found[entry].finding;
@@ -115,14 +110,9 @@ impl Named<'_> {
     }
 
     fn best(mut self, count: usize) -> Vec<Finding> {
-        self.found.sort_by(|a, b| {
-            b.finding.count.cmp(&a.finding.count).then(a.first.cmp(&b.first))
-        });
+        self.found.sort_by(|a, b| b.finding.count.cmp(&a.finding.count).then(a.first.cmp(&b.first)));
         self.found.truncate(count);
-        let with_context = |found: Found| Finding {
-            context: self.text.sentence(found.first),
-            ..found.finding
-        };
+        let with_context = |found: Found| Finding { context: self.text.sentence(found.first), ..found.finding };
         self.found.into_iter().map(with_context).collect()
     }
 }

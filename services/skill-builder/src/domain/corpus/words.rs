@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
-use super::mentions::LabelIndex;
 use super::CONTEXT_BYTES;
+use super::mentions::LabelIndex;
 
 /// A text cut into words.
 pub(super) struct Text<'a> {

@@ -87,11 +87,7 @@ pub(super) fn occupations(
     })
 }
 
-pub(super) fn skills(
-    files: &mut Files,
-    names: &Names,
-    shared: &mut Interner,
-) -> Result<Concepts<SkillConcept>, Error> {
+pub(super) fn skills(files: &mut Files, names: &Names, shared: &mut Interner) -> Result<Concepts<SkillConcept>, Error> {
     let optional = &["altLabels", "description", "status", "skillType", "reuseLevel"];
     concepts(files, &names.skills, optional, shared, |row, uri, label| {
         Ok(SkillConcept {
@@ -104,11 +100,7 @@ pub(super) fn skills(
     })
 }
 
-pub(super) fn groups(
-    files: &mut Files,
-    names: &Names,
-    shared: &mut Interner,
-) -> Result<Concepts<SkillGroup>, Error> {
+pub(super) fn groups(files: &mut Files, names: &Names, shared: &mut Interner) -> Result<Concepts<SkillGroup>, Error> {
     let Some(file) = &names.skill_groups else {
         return Ok(Concepts { kept: Vec::new(), left_out: Vec::new() });
     };

@@ -8,11 +8,22 @@ use zip::ZipArchive;
 
 use super::Error;
 
-/// Far above any published classification (the largest file of ESCO has 21 MB, an archive of all about 60).
-const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
-const TOTAL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-const ARCHIVE_BYTES_MAX: u64 = 256 * 1024 * 1024;
-const ENTRIES_MAX: usize = 1_000;
+/// How much is read, counted in what really comes out of a file or an archive.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) file_bytes: u64,
+    pub(super) total_bytes: u64,
+    pub(super) archive_bytes: u64,
+    pub(super) entries: usize,
+}
+
+impl Default for Limits {
+    /// Far above any published classification: the largest file of ESCO has 21 MB.
+    fn default() -> Self {
+        const MEBIBYTE: u64 = 1024 * 1024;
+        Self { file_bytes: 256 * MEBIBYTE, total_bytes: 1024 * MEBIBYTE, archive_bytes: 256 * MEBIBYTE, entries: 1_000 }
+    }
+}
 
 /// A folder or an archive, and its files by their bare names.
 pub(super) struct Files {
@@ -21,6 +32,7 @@ pub(super) struct Files {
     place: String,
     /// Bare names in alphabetical order, with the path in the folder or the number in the archive.
     entries: Vec<(String, Entry)>,
+    file_bytes_max: u64,
     total_left: u64,
 }
 
@@ -56,24 +68,24 @@ pub(super) fn own_name(path: &Path) -> Option<String> {
 }
 
 impl Files {
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path, limits: Limits) -> Result<Self, Error> {
         let place = path.display().to_string();
         let unreadable = |source| Error::Unreadable { place: place.clone(), source };
         let about = fs::metadata(path).map_err(unreadable)?;
         let (container, mut entries) = if about.is_dir() {
             (Container::Folder, folder(path).map_err(unreadable)?)
         } else {
-            if about.len() > ARCHIVE_BYTES_MAX {
+            if about.len() > limits.archive_bytes {
                 return Err(Error::Unusable { place, problem: "the archive is too large".to_owned() });
             }
             let file = File::open(path).map_err(unreadable)?;
-            let archive = ZipArchive::new(file)
-                .map_err(|source| Error::Archive { place: place.clone(), source })?;
-            let entries = listing(&archive, &place)?;
+            let archive = ZipArchive::new(file).map_err(|source| Error::Archive { place: place.clone(), source })?;
+            let entries = listing(&archive, &place, limits.entries)?;
             (Container::Archive(Box::new(archive)), entries)
         };
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(Self { container, place, entries, total_left: TOTAL_BYTES_MAX })
+        let (file_bytes_max, total_left) = (limits.file_bytes, limits.total_bytes);
+        Ok(Self { container, place, entries, file_bytes_max, total_left })
     }
 
     /// Chooses the files of the one language that has both occupations and skills.
@@ -124,7 +136,7 @@ impl Files {
                 return Err(Error::MissingFile { place: self.place.clone(), file: name.to_owned() });
             }
         };
-        Ok((reader, FILE_BYTES_MAX, &mut self.total_left))
+        Ok((reader, self.file_bytes_max, &mut self.total_left))
     }
 
     fn missing(&self, file: &str) -> Error {
@@ -188,14 +200,16 @@ fn folder(path: &Path) -> std::io::Result<Vec<(String, Entry)>> {
     Ok(entries)
 }
 
-fn listing(archive: &ZipArchive<File>, place: &str) -> Result<Vec<(String, Entry)>, Error> {
+fn listing(archive: &ZipArchive<File>, place: &str, entries_max: usize) -> Result<Vec<(String, Entry)>, Error> {
     let unusable = |problem: &str| Error::Unusable { place: place.to_owned(), problem: problem.to_owned() };
-    if archive.len() > ENTRIES_MAX {
+    if archive.len() > entries_max {
         return Err(unusable("the archive has too many entries"));
     }
     let mut entries = Vec::new();
     for number in 0..archive.len() {
-        let path = archive.name_for_index(number).unwrap_or_default();
+        let path = archive.name_for_index(number).transpose();
+        let path = path.map_err(|source| Error::Archive { place: place.to_owned(), source })?;
+        let path = path.unwrap_or_default();
         // Nothing is unpacked, so such a name could do no harm; but an archive that tries is not what it claims to be.
         if path.starts_with('/') || path.contains('\\') || path.split('/').any(|part| part == "..") {
             return Err(unusable("the archive has an entry whose name leaves it"));

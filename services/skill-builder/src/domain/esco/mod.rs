@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::taxonomy::Taxonomy;
-use files::Files;
+use files::{Files, Limits};
 
 pub const NAME: &str = "ESCO";
 const UNKNOWN_VERSION: &str = "unknown";
@@ -23,15 +23,9 @@ const VERSION_CHARS_MAX: usize = 100;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{place} cannot be read")]
-    Unreadable {
-        place: String,
-        source: std::io::Error,
-    },
+    Unreadable { place: String, source: std::io::Error },
     #[error("{place} is not a usable ZIP archive")]
-    Archive {
-        place: String,
-        source: zip::result::ZipError,
-    },
+    Archive { place: String, source: zip::result::ZipError },
     #[error("{place}: {problem}")]
     Unusable { place: String, problem: String },
     #[error("{place} has no file {file}")]
@@ -39,11 +33,7 @@ pub enum Error {
     #[error("{file} has no column '{column}'")]
     MissingColumn { file: String, column: &'static str },
     #[error("{file}, line {line}: {problem}")]
-    Row {
-        file: String,
-        line: u64,
-        problem: String,
-    },
+    Row { file: String, line: u64, problem: String },
     #[error("the version must have 1 to {VERSION_CHARS_MAX} characters")]
     Version,
 }
@@ -65,12 +55,16 @@ pub struct Import {
 /// # Errors
 /// When a file or a column is missing, a row is faulty, or a limit is exceeded.
 pub fn read(path: &Path, version: Option<&str>) -> Result<Import, Error> {
+    read_within(path, version, Limits::default())
+}
+
+fn read_within(path: &Path, version: Option<&str>, limits: Limits) -> Result<Import, Error> {
     let version = match version.map(str::trim) {
         Some(version) if (1..=VERSION_CHARS_MAX).contains(&version.chars().count()) => version.to_owned(),
         Some(_) => return Err(Error::Version),
         None => files::own_name(path).and_then(|name| version_in(&name)).unwrap_or_else(|| UNKNOWN_VERSION.to_owned()),
     };
-    let mut files = Files::open(path)?;
+    let mut files = Files::open(path, limits)?;
     let names = files.select()?;
 
     let mut shared = concepts::Interner::default();

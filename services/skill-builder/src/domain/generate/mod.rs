@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use api_types::skills::{
-    Category, NAME_CHARS_MAX, Skill, SkillRound, SkillSource, SkillSourceError, SkillSourceReport,
-    SourceName, SourceStatus, normalise,
+    Category, NAME_CHARS_MAX, Skill, SkillRound, SkillSource, SkillSourceError, SkillSourceReport, SourceName,
+    SourceStatus, normalise,
 };
 
 use super::corpus::Finding;

@@ -36,7 +36,8 @@ fn labelled(taxonomy: &Taxonomy, text: &str) -> Option<(String, u32)> {
 fn every_data_file_is_compiled_in() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/starter");
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
-    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".toml")).collect();
+    let mut names: Vec<_> =
+        names.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".toml")).collect();
     names.sort_unstable();
     assert_eq!(names, FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
 }
@@ -48,7 +49,10 @@ fn it_covers_all_ten_major_groups() {
     let groups: HashSet<_> = starter.occupations.iter().filter_map(|one| one.code.chars().next()).collect();
     assert_eq!(groups, ('0'..='9').collect());
     for one in &starter.occupations {
-        assert!(one.code.len() == 4 && one.code.bytes().all(|b| b.is_ascii_digit()), "{one:?}: a unit group has four digits");
+        assert!(
+            one.code.len() == 4 && one.code.bytes().all(|b| b.is_ascii_digit()),
+            "{one:?}: a unit group has four digits"
+        );
     }
 }
 
@@ -150,7 +154,9 @@ fn labels_in_the_data_are_compared_normalised() {
 #[test]
 fn faulty_data_is_refused() {
     let unknown = GOOD.replace(r#"essential = ["a"]"#, r#"essential = ["zzz"]"#);
-    assert!(matches!(read(&[("x.toml", &unknown)]), Err(Error::UnknownSkill { by, skill }) if by == "o" && skill == "zzz"));
+    assert!(
+        matches!(read(&[("x.toml", &unknown)]), Err(Error::UnknownSkill { by, skill }) if by == "o" && skill == "zzz")
+    );
     let repeated = GOOD.replace(r#""b-b""#, r#""A""#);
     assert!(matches!(read(&[("x.toml", &repeated)]), Err(Error::Repeated(label)) if label == "A"));
     assert!(matches!(read(&[("x.toml", GOOD), ("y.toml", GOOD)]), Err(Error::Repeated(_))));

@@ -45,7 +45,37 @@ pub(super) fn check_source(bytes: &[u8]) -> Result<(), Error> {
     if !start.windows(5).any(|window| window == b"%PDF-") {
         return Err(Error::Unreadable);
     }
+    // Before loading: the library loads encrypted documents without asking the filter.
+    if names_encryption(bytes) {
+        return Err(Error::Encrypted);
+    }
     if values(bytes) > VALUES_MAX { Err(Error::TooLarge) } else { Ok(()) }
+}
+
+/// Whether the name `Encrypt` stands anywhere in these bytes, escaped letters included.
+fn names_encryption(bytes: &[u8]) -> bool {
+    let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    starts.into_iter().any(|(at, _)| is_name(&bytes[at + 1..], b"Encrypt"))
+}
+
+fn is_name(mut bytes: &[u8], name: &[u8]) -> bool {
+    for expected in name {
+        let (letter, rest) = match bytes {
+            [b'#', high, low, rest @ ..] => {
+                let digits = [*high, *low];
+                let letter = std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
+                (letter, rest)
+            }
+            [letter, rest @ ..] => (Some(*letter), rest),
+            [] => return false,
+        };
+        if letter != Some(*expected) {
+            return false;
+        }
+        bytes = rest;
+    }
+    // A longer name is another name.
+    bytes.first().is_none_or(|next| !next.is_ascii_alphanumeric() && *next != b'#')
 }
 
 /// How many values begin in these bytes.
@@ -107,13 +137,17 @@ pub(super) fn weigh(id: ObjectId, object: &mut Object) -> Option<(ObjectId, Obje
     if left.is_none() {
         stop(Error::TooLarge);
     }
-    // The library takes the object as it is now; only whether there is an answer counts.
-    Some((id, Object::Null)).filter(|_| !matches!(object, Object::Null))
+    // Of an object on its own the library keeps what `object` is now; of one in a stream of objects, and no stream is
+    // in there, what is returned.
+    match object {
+        Object::Stream(_) => Some((id, Object::Null)),
+        other => Some((id, other.clone())),
+    }
 }
 
 /// Leaves the library's loops. No panic: the hook that reports panics stays silent.
-fn stop(error: Error) {
-    panic::resume_unwind(Box::new(Stop(error)));
+fn stop(error: Error) -> ! {
+    panic::resume_unwind(Box::new(Stop(error)))
 }
 
 fn weight(object: &Object) -> usize {
@@ -134,10 +168,13 @@ fn weight(object: &Object) -> usize {
 /// The library reads each object from where it begins, without minding where the next one does: objects that contain
 /// each other would be read again and again.
 fn separated(stream: &Stream) -> Option<Stream> {
-    let content = stream.get_plain_content_with_limit(PART_BYTES_MAX).unwrap_or_else(|error| {
-        stop(reason(&error));
-        Vec::new()
-    });
+    let content = match stream.get_plain_content_with_limit(PART_BYTES_MAX) {
+        Ok(content) => content,
+        Err(error) => match reason(&error) {
+            Error::TooLarge => stop(Error::TooLarge),
+            _ => return None,
+        },
+    };
     let first = usize::try_from(stream.dict.get(b"First").ok()?.as_i64().ok()?).ok()?;
     let numbers: Vec<usize> = std::str::from_utf8(content.get(..first)?)
         .ok()?

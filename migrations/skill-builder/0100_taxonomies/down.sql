@@ -1,0 +1,9 @@
+DROP TABLE skill_links;
+DROP TABLE occupation_skills;
+DROP TABLE skill_groups;
+DROP TABLE skill_vectors;
+DROP TABLE skills;
+DROP TABLE label_vectors;
+DROP TABLE occupation_labels;
+DROP TABLE occupations;
+DROP TABLE taxonomies;

@@ -1,0 +1,2 @@
+DROP TABLE set_skills;
+DROP TABLE skill_sets;

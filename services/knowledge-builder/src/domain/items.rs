@@ -1,0 +1,256 @@
+//! The items of a record: those that clients gave, and those that a run finds, without repeats.
+
+use std::collections::{HashMap, HashSet};
+
+use api_types::knowledge::{
+    ItemDraft, ItemMetadata, KnowledgeItem, Origin, SourceName, Subject, build_item,
+};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::passages;
+
+/// The longest summary, in characters.
+const SUMMARY_CHARACTERS_MAX: usize = 300;
+
+/// Where a found text comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoundIn {
+    Documents,
+    Taxonomy,
+    Wikipedia,
+    Wikidata,
+    /// A page of the web, by its host, and who found it.
+    Web { by: SourceName, host: String },
+}
+
+impl FoundIn {
+    /// The source that reports it.
+    #[must_use]
+    pub fn source(&self) -> SourceName {
+        match self {
+            Self::Documents => SourceName::Documents,
+            Self::Taxonomy => SourceName::Taxonomy,
+            Self::Wikipedia => SourceName::Wikipedia,
+            Self::Wikidata => SourceName::Wikidata,
+            Self::Web { by, .. } => *by,
+        }
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        match self {
+            Self::Documents => Origin::Document,
+            Self::Taxonomy => Origin::Taxonomy,
+            Self::Wikipedia => Origin::Wikipedia,
+            Self::Wikidata => Origin::Wikidata,
+            Self::Web { host, .. } => Origin::Web(host),
+        }
+    }
+
+    /// Outside sources repeat each other with other punctuation and spacing.
+    fn is_foreign(&self) -> bool {
+        !matches!(self, Self::Documents | Self::Taxonomy)
+    }
+}
+
+/// A text that a source found; longer ones become several items.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundText {
+    pub found_in: FoundIn,
+    /// The source as items name it: `Wikipedia`, or a document's title.
+    pub label: String,
+    pub text: String,
+    /// What the source itself says in short.
+    pub summary: Option<String>,
+    /// Facts, for the first item made of the text.
+    pub attributes: Map<String, Value>,
+    /// `passage` is set when the text is one of many.
+    pub metadata: ItemMetadata,
+}
+
+/// An item and whether a client wrote it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    pub item: KnowledgeItem,
+    pub given: bool,
+}
+
+/// The items of a record while it is being made.
+#[derive(Debug)]
+pub struct Collection<'a> {
+    subject: Subject<'a>,
+    now: DateTime<Utc>,
+    items: Vec<Kept>,
+    texts: HashSet<String>,
+    /// Texts without case, punctuation and spacing.
+    folded: HashSet<String>,
+    /// Labels of the sources that have given an item already.
+    summarised: HashSet<String>,
+    counts: HashMap<SourceName, i64>,
+}
+
+impl<'a> Collection<'a> {
+    /// Starts with what clients gave earlier.
+    #[must_use]
+    pub fn new(subject: Subject<'a>, given: Vec<KnowledgeItem>, now: DateTime<Utc>) -> Self {
+        let mut collection = Self {
+            subject,
+            now,
+            items: Vec::new(),
+            texts: HashSet::new(),
+            folded: HashSet::new(),
+            summarised: HashSet::new(),
+            counts: HashMap::new(),
+        };
+        for item in given {
+            collection.keep(item, true);
+        }
+        collection
+    }
+
+    /// Adds a text that a client gives, exactly as given. The same text again takes the new source and confidence.
+    pub fn give(&mut self, text: &str, source: &str, confidence: f64) {
+        let item = build_item(
+            &self.subject,
+            ItemDraft {
+                text: text.to_owned(),
+                source: source.to_owned(),
+                origin: Origin::User,
+                name: None,
+                confidence: Some(confidence),
+                timestamp: self.now,
+                attributes: Map::new(),
+                metadata: ItemMetadata::default(),
+            },
+        );
+        match self.items.iter_mut().find(|kept| kept.item.text == text) {
+            Some(kept) => *kept = Kept { item, given: true },
+            None => self.keep(item, true),
+        }
+    }
+
+    /// Adds what a round found for an entity; returns the texts of the items that are new.
+    pub fn add(&mut self, round: u32, identifier: &str, found: &[FoundText]) -> Vec<String> {
+        let mut added = Vec::new();
+        for found in found {
+            self.add_text(round, identifier, found, &mut added);
+        }
+        added
+    }
+
+    /// How many items a source has given.
+    #[must_use]
+    pub fn count(&self, source: SourceName) -> i64 {
+        self.counts.get(&source).copied().unwrap_or(0)
+    }
+
+    /// The items, those of clients first, then in the order in which they were found.
+    #[must_use]
+    pub fn into_items(self) -> Vec<Kept> {
+        self.items
+    }
+
+    fn add_text(
+        &mut self,
+        round: u32,
+        identifier: &str,
+        found: &FoundText,
+        added: &mut Vec<String>,
+    ) {
+        let texts = passages::cut(&found.text);
+        let several = texts.len() > 1;
+        let mut attributes = found.attributes.clone();
+        for (number, text) in (0u32..).zip(texts) {
+            if self.repeats(text, &found.found_in) {
+                continue;
+            }
+            if self.summarised.insert(found.label.clone()) {
+                let summary = found.summary.as_deref().unwrap_or(text);
+                attributes
+                    .entry("summary")
+                    .or_insert_with(|| Value::String(summary_of(summary)));
+            }
+            let passage = found.metadata.passage.or_else(|| several.then_some(number));
+            let item = build_item(
+                &self.subject,
+                ItemDraft {
+                    text: text.to_owned(),
+                    source: found.label.clone(),
+                    origin: found.found_in.origin(),
+                    name: (round > 0).then(|| identifier.to_owned()),
+                    confidence: None,
+                    timestamp: self.now,
+                    attributes: std::mem::take(&mut attributes),
+                    metadata: ItemMetadata {
+                        passage,
+                        round: Some(round),
+                        ..found.metadata.clone()
+                    },
+                },
+            );
+            *self.counts.entry(found.found_in.source()).or_default() += 1;
+            added.push(item.text.clone());
+            self.keep(item, false);
+        }
+    }
+
+    fn repeats(&self, text: &str, found_in: &FoundIn) -> bool {
+        self.texts.contains(text) || found_in.is_foreign() && self.folded.contains(&folded(text))
+    }
+
+    fn keep(&mut self, item: KnowledgeItem, given: bool) {
+        self.folded.insert(folded(&item.text));
+        self.texts.insert(item.text.clone());
+        self.items.push(Kept { item, given });
+    }
+}
+
+/// A text without case, punctuation and spacing.
+fn folded(text: &str) -> String {
+    text.nfkc().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The start of a text, to the end of a sentence where there is one.
+fn summary_of(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some((limit, _)) = line.char_indices().nth(SUMMARY_CHARACTERS_MAX) else { return line };
+    let start = &line[..limit];
+    match start.rfind(". ").or_else(|| start.rfind(' ')) {
+        Some(end) => start[..=end].trim_end().to_owned(),
+        None => start.to_owned(),
+    }
+}
+
+/// All item texts joined by empty lines, at most 100,000 characters.
+#[must_use]
+pub fn joined_texts<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
+    const CHARACTERS_MAX: usize = 100_000;
+    let mut joined = String::new();
+    let mut characters = 0;
+    for text in texts {
+        if characters > 0 {
+            joined.push_str("\n\n");
+            characters += 2;
+        }
+        let room = CHARACTERS_MAX.saturating_sub(characters);
+        match text.char_indices().nth(room) {
+            Some((end, _)) => {
+                joined.push_str(&text[..end]);
+                break;
+            }
+            None => {
+                joined.push_str(text);
+                characters += text.chars().count();
+            }
+        }
+    }
+    // The break between two texts may have crossed the limit.
+    match joined.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => joined[..end].to_owned(),
+        None => joined,
+    }
+}
+
+#[cfg(test)]
+mod tests;
