@@ -167,11 +167,7 @@ impl Stack {
         })
     }
 
-    /// The process ids of everything that belongs to the stack: the process, and the postmaster.
-    pub(crate) fn pid(&self) -> Pid {
-        Pid::from_child(self.process.as_ref().unwrap())
-    }
-
+    /// The process id of the stack's own Postgres.
     pub(crate) fn postmaster(&self) -> Pid {
         let mut found = Vec::new();
         find_files(&self.dir.path().join("data"), "postmaster.pid", &mut found);

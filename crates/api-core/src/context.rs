@@ -44,9 +44,9 @@ impl Context {
 
     pub(crate) fn identified(&self, principal: Principal, allowance: Option<Allowance>) {
         // A second identification of one request cannot happen; the first would stand.
-        drop(self.principal.set(principal));
+        self.principal.get_or_init(|| principal);
         if let Some(allowance) = allowance {
-            drop(self.allowance.set(allowance));
+            self.allowance.get_or_init(|| allowance);
         }
     }
 

@@ -177,7 +177,7 @@ impl Principal {
     #[must_use]
     pub fn may(&self, wanted: &str) -> bool {
         if self.permissions.is_empty() {
-            self.effective_roles().flat_map(|role| role.scopes()).any(|held| Scope((*held).to_owned()).grants(wanted))
+            self.effective_roles().flat_map(Role::scopes).any(|held| Scope((*held).to_owned()).grants(wanted))
         } else {
             self.permissions.iter().any(|held| held.grants(wanted))
         }

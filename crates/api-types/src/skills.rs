@@ -173,16 +173,6 @@ pub struct OccupationRow {
     pub optional_skills: i64,
 }
 
-/// The matched concept with the description that agent builds hand on as knowledge.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct DescribedMatch {
-    pub occupation_match: Option<OccupationMatch>,
-    /// Null without a match.
-    pub description: Option<String>,
-    /// The source that the description is attributed to: `ESCO` or `Imago starter`. Null without a match.
-    pub source: Option<String>,
-}
-
 /// One round of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SkillRound {
@@ -301,6 +291,57 @@ pub struct TaxonomyInfo {
     #[schema(value_type = Option<String>)]
     pub imported_at: Option<DateTime<Utc>>,
     pub attribution: Option<String>,
+}
+
+/// Asks which occupation a text stands for. Internal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatchRequest {
+    pub occupation: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occupation_uri: Option<String>,
+}
+
+/// The occupation that a text stands for, with what an agent's knowledge can use of it. Internal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Matched {
+    /// Null when nothing is near enough.
+    pub occupation_match: Option<OccupationMatch>,
+    /// The taxonomy's description of the occupation; null without a match.
+    pub description: Option<String>,
+    /// The labels that come nearest.
+    pub suggestions: Vec<String>,
+}
+
+/// Asks for skills that are not stored as a set. Internal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GenerateRequest {
+    pub occupation: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occupation_uri: Option<String>,
+    /// What [`Matched`] said before: taken as it is, unless the taxonomy has changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occupation_match: Option<OccupationMatch>,
+    pub deepening_cycles: u32,
+    pub mode: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corpus_text: Option<String>,
+}
+
+/// Asks for the vectors of texts. Internal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbedRequest {
+    /// At most [`EMBED_TEXTS_MAX`].
+    pub texts: Vec<String>,
+}
+
+/// Texts that may be embedded in one call.
+pub const EMBED_TEXTS_MAX: usize = 512;
+
+/// Vectors in the order of their texts. Internal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Embedded {
+    pub model: String,
+    pub vectors: Vec<Vec<f32>>,
 }
 
 #[cfg(test)]

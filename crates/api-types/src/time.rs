@@ -37,7 +37,6 @@ pub mod option {
 
     /// # Errors
     /// Those of the serializer.
-    #[expect(clippy::ref_option, reason = "the signature serde calls")]
     pub fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
         match time {
             Some(time) => super::serialize(time, serializer),

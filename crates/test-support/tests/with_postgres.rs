@@ -55,7 +55,7 @@ fn a_command_that_does_not_exist_is_a_failure_and_leaves_nothing() {
 
 #[test]
 fn a_signal_goes_to_the_command_which_may_end_in_its_own_way() {
-    let (mut child, _output, _) = started("trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done");
+    let (mut child, _output, _) = started("trap 'exit 3' TERM; echo up; for i in $(seq 600); do sleep 0.1; done");
     send(&child, Signal::TERM);
     assert_eq!(child.wait().unwrap().code(), Some(3));
     assert!(!scratch(child.id()).exists());
@@ -64,7 +64,7 @@ fn a_signal_goes_to_the_command_which_may_end_in_its_own_way() {
 #[test]
 fn what_a_killed_run_leaves_is_removed_by_the_next() {
     // The command ends when the end of its output is gone.
-    let (mut child, output, _) = started("while echo up; do sleep 0.05; done");
+    let (mut child, output, _) = started("for i in $(seq 600); do echo up; sleep 0.1; done");
     child.kill().unwrap();
     child.wait().unwrap();
     drop(output);

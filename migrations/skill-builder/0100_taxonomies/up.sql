@@ -43,11 +43,11 @@ CREATE TABLE occupation_labels (
 CREATE TABLE label_vectors (
     model      text COLLATE "C" NOT NULL,
     normalised text COLLATE "C" NOT NULL,
-    embedding  public.vector(384) NOT NULL,
+    embedding  vector(384) NOT NULL,
     PRIMARY KEY (model, normalised)
 );
 
-CREATE INDEX label_vectors_nearest ON label_vectors USING hnsw (embedding public.vector_cosine_ops);
+CREATE INDEX label_vectors_nearest ON label_vectors USING hnsw (embedding vector_cosine_ops);
 
 CREATE TABLE skills (
     taxonomy_id bigint NOT NULL REFERENCES taxonomies ON DELETE CASCADE,
@@ -65,7 +65,7 @@ CREATE TABLE skills (
 CREATE TABLE skill_vectors (
     model       text COLLATE "C" NOT NULL,
     text_sha256 bytea NOT NULL,
-    embedding   public.vector(384) NOT NULL,
+    embedding   vector(384) NOT NULL,
     PRIMARY KEY (model, text_sha256)
 );
 

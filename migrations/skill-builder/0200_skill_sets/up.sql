@@ -42,7 +42,7 @@ CREATE TABLE set_skills (
     source          text     NOT NULL,
     esco_uri        text,
     round           integer  NOT NULL,
-    embedding       public.vector(384) NOT NULL,
+    embedding       vector(384) NOT NULL,
     embedding_model text     NOT NULL,
     PRIMARY KEY (set_id, position)
 );

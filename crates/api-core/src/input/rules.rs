@@ -42,12 +42,15 @@ fn one<T>(code: Code, message: impl Into<String>) -> Result<T, Vec<Problem>> {
     Err(vec![Problem::new(code, message)])
 }
 
+/// A form that a text must have, and how to say so: `must …`.
+type Form = (fn(&str) -> bool, &'static str);
+
 /// A text of so many characters.
 #[derive(Debug, Clone)]
 pub struct Text {
     chars: RangeInclusive<usize>,
     trim: bool,
-    form: Option<(fn(&str) -> bool, &'static str)>,
+    form: Option<Form>,
 }
 
 impl Text {

@@ -84,7 +84,8 @@ pub(super) async fn request<B: MessageBody + 'static>(
         Ok(response) => (response.status(), response.request().match_pattern()),
         Err(response) => (response.status(), None),
     };
-    account(&front, &method, template.as_deref(), status, started, &context);
+    let route = template.as_deref().unwrap_or("unmatched");
+    span.in_scope(|| account(&front, (&method, route), status, started.elapsed()));
     // The request is gone with its error, so the finished answer travels as one.
     answered.map_err(|response| InternalError::from_response("answered", response).into())
 }
@@ -218,17 +219,8 @@ fn decorate(headers: &mut HeaderMap, context: &Context, origin: Option<&HeaderVa
     }
 }
 
-fn account(
-    front: &Front,
-    method: &Method,
-    template: Option<&str>,
-    status: StatusCode,
-    started: Instant,
-    context: &Context,
-) {
-    let route = template.unwrap_or("unmatched");
+fn account(front: &Front, (method, route): (&Method, &str), status: StatusCode, took: Duration) {
     let service = front.service_of(route);
-    let took = started.elapsed();
     // A method can be any token; only the usual ones may become labels.
     let method = match *method {
         Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS | Method::HEAD => {
@@ -238,6 +230,6 @@ fn account(
     };
     HTTP_REQUESTS.inc(&[service, method, route, status.as_str()]);
     HTTP_DURATION.observe(&[service, route], took);
-    let (request_id, status, took_ms) = (context.request_id, status.as_u16(), took.as_millis());
-    tracing::debug!(%request_id, service, method, route, status, took_ms, "answered");
+    let (status, took_ms) = (status.as_u16(), took.as_millis());
+    tracing::debug!(service, method, route, status, took_ms, "answered");
 }

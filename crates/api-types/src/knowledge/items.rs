@@ -101,7 +101,7 @@ pub fn expand_records(values: &[Value]) -> Vec<(String, &Value)> {
     for (field, value) in numbered(values) {
         match value.get("knowledge_items").and_then(Value::as_array) {
             Some(items) => {
-                entries.extend(numbered(items).map(|(index, item)| (format!("{field}.knowledge_items{index}"), item)))
+                entries.extend(numbered(items).map(|(index, item)| (format!("{field}.knowledge_items{index}"), item)));
             }
             None => entries.push((field, value)),
         }

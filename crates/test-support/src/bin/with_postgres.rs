@@ -60,14 +60,15 @@ fn start() -> anyhow::Result<(Scratch, Cluster)> {
 
 /// Runs the command to its end and passes on what we are told meanwhile.
 async fn supervise(program: OsString, arguments: Vec<OsString>, url: String) -> anyhow::Result<ExitStatus> {
+    // Before the command starts: from then on we must not end without it.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let mut child = Command::new(&program)
         .args(arguments)
         .env("TEST_DATABASE_URL", url)
         .spawn()
         .with_context(|| format!("cannot run {}", program.display()))?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
     // Ctrl-C reaches the command by itself, and a second one would cut its own cleaning up short.
     let at_a_terminal = io::stdin().is_terminal();
     loop {
