@@ -21,7 +21,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let named: Result<Vec<Service>, _> = names.iter().map(|name| name.parse()).collect();
     let services = if names.is_empty() { Service::ALL.to_vec() } else { named? };
     #[expect(clippy::disallowed_methods, reason = "a job with a single setting")]
-    let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let url = std::env::var("DATABASE_URL").map_err(|error| format!("DATABASE_URL: {error}"))?;
     migrations::provision(&url)?;
     for service in services {
         let run = migrations::migrate(&url, service)?;

@@ -44,7 +44,12 @@ macro_rules! services {
             }
 
             const fn own_migrations(self) -> EmbeddedMigrations {
-                match self { $(Self::$variant => embed_migrations!($name),)+ }
+                match self {
+                    $(Self::$variant => {
+                        const EMBEDDED: EmbeddedMigrations = embed_migrations!($name);
+                        EMBEDDED
+                    })+
+                }
             }
         }
     };

@@ -17,6 +17,7 @@ pub mod outbox;
 pub mod platform;
 pub mod rate_limit;
 pub mod reply;
+pub mod seal;
 pub mod secret;
 pub mod server;
 pub mod service;

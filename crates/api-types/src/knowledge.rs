@@ -378,8 +378,85 @@ pub struct NewKnowledge {
     pub sources: Option<Vec<SourceName>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<DocumentInput>,
+    /// Texts of a role model: its own words about itself, as a document.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub role_model_texts: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concept: Option<Concept>,
+}
+
+/// What a client may ask for: `text` is one item as given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct KnowledgeRequest {
+    #[schema(example = "Ada Lovelace")]
+    pub identifier: String,
+    #[schema(example = "Person")]
+    pub entity_type: Option<String>,
+    pub deepening_cycles: Option<i32>,
+    pub sources: Option<Vec<SourceName>>,
+    pub documents: Option<Vec<DocumentInput>>,
+    pub text: Option<String>,
+    pub source: Option<String>,
+    pub confidence: Option<f64>,
+}
+
+/// A change of a record; at least one field.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct KnowledgePatch {
+    pub identifier: Option<String>,
+    pub entity_type: Option<String>,
+    /// Items, or plain texts.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub knowledge_items: Option<Vec<Value>>,
+    pub deepening_cycles: Option<i32>,
+}
+
+/// A record as a client writes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct KnowledgeReplacement {
+    pub identifier: String,
+    pub entity_type: Option<String>,
+    /// Items, or plain texts.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub knowledge_items: Option<Vec<Value>>,
+    pub deepening_cycles: Option<i32>,
+}
+
+/// A question to all that is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SearchRequest {
+    pub query: String,
+    pub entity_type: Option<String>,
+    /// 1 to 100, default 10.
+    pub limit: Option<i64>,
+}
+
+/// A document to be stored: `text`, or `content_base64` with `media_type`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewDocument {
+    pub title: Option<String>,
+    pub url: Option<String>,
+    pub text: Option<String>,
+    pub content_base64: Option<String>,
+    pub media_type: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// The answer to deleting a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeletedKnowledge {
+    pub deleted: bool,
+    #[schema(value_type = String)]
+    pub knowledge_id: KnowledgeId,
+}
+
+/// The answer to deleting a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeletedDocument {
+    pub deleted: bool,
+    #[schema(value_type = String)]
+    pub document_id: DocumentId,
 }
 
 /// A stored document.

@@ -116,8 +116,14 @@ impl Skill {
     /// The text whose vector stands for this skill.
     #[must_use]
     pub fn embedding_text(&self) -> String {
-        if self.description.is_empty() { self.name.clone() } else { format!("{}: {}", self.name, self.description) }
+        embedding_text(&self.name, &self.description)
     }
+}
+
+/// The text whose vector stands for a skill of this name and description.
+#[must_use]
+pub fn embedding_text(name: &str, description: &str) -> String {
+    if description.is_empty() { name.to_owned() } else { format!("{name}: {description}") }
 }
 
 /// How an occupation was found.

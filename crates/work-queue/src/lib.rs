@@ -1,6 +1,6 @@
 //! Durable jobs on Postgres.
 //!
-//! A service keeps its jobs in a table `jobs` of its own schema (the migration is `migrations/agent-builder/0001_jobs`; the next
+//! A service keeps its jobs in a table `jobs` of its own schema (the migration is `migrations/agent-builder/0100_jobs`; the next
 //! user copies it), so that a job is written in the transaction of what it is about. A [`Runner`] claims jobs, runs them
 //! without holding a connection, and renews their leases meanwhile. A process that dies stops renewing: another takes the job
 //! over with the next attempt, and after so many losses the job ends as lost. Only the holder of the lease can end a job, so

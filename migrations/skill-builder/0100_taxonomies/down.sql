@@ -1,3 +1,4 @@
+DROP TABLE leases;
 DROP TABLE skill_links;
 DROP TABLE occupation_skills;
 DROP TABLE skill_groups;

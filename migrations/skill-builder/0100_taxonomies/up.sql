@@ -94,3 +94,10 @@ CREATE TABLE skill_links (
     to_uri      text COLLATE "C" NOT NULL,
     PRIMARY KEY (taxonomy_id, from_uri, broader, to_uri)
 );
+
+-- Work that one process at a time does for all.
+CREATE TABLE leases (
+    name   text PRIMARY KEY,
+    holder uuid        NOT NULL,
+    until  timestamptz NOT NULL
+);

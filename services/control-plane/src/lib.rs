@@ -1,1 +1,104 @@
+//! The control plane: API keys for all doors, and the events of all services.
+//!
+//! Other services ask it for keys (`POST /internal/v1/keys/lookup`) and hand it their events (`POST /internal/v1/events`).
 
+mod api;
+mod config;
+mod domain;
+mod health;
+mod source;
+mod store;
+mod workers;
+
+pub use source::StoreKeys;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use actix_web::web;
+use api_core::{
+    db::Db,
+    health::Database,
+    platform::Platform,
+    secret::Secret,
+    service::{Routes, Running, Service, openapi_of},
+    settings::Error,
+};
+use config::Config;
+
+/// As events name it.
+const NAME: &str = "control-plane";
+
+/// What the service needs.
+#[derive(Debug)]
+pub struct Deps {
+    pub platform: Arc<Platform>,
+    /// The service's own schema, as its own role.
+    pub database_url: String,
+}
+
+/// What handlers and workers share.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) db: Db,
+    pub(crate) platform: Arc<Platform>,
+    pub(crate) config: Config,
+    prepared: AtomicBool,
+}
+
+impl App {
+    /// Whether the keys that the settings ask for are in place.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.prepared.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_prepared(&self) {
+        self.prepared.store(true, Ordering::Release);
+    }
+}
+
+/// The service, ready to run. While no key exists, the first start prints a bootstrap token on standard output.
+///
+/// # Errors
+/// When a setting cannot be read or is refused.
+pub fn start(deps: Deps) -> Result<Running, Error> {
+    start_announcing(deps, print)
+}
+
+/// As [`start`], with another way to tell a person of the bootstrap token.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_announcing(deps: Deps, announce: impl FnOnce(&Secret) + Send + 'static) -> Result<Running, Error> {
+    let Deps { platform, database_url } = deps;
+    let config = Config::read(&platform)?;
+    let db = platform.db(&database_url);
+    let database = Database::new(db.clone(), &migrations::Service::ControlPlane.migrations())?;
+    let app = Arc::new(App { db, platform, config, prepared: AtomicBool::new(false) });
+    let routes = mounted(&app, api::routes);
+    let service = Service {
+        name: NAME,
+        label: "controlplane",
+        openapi: openapi_of("Control plane", &routes),
+        routes,
+        internal: mounted(&app, api::internal_routes),
+        health: Arc::new(health::Health { app: Arc::clone(&app), database }),
+        is_slow: |_, _| false,
+    };
+    Ok(Running { service, workers: workers::all(&app, Box::new(announce)) })
+}
+
+fn mounted(app: &Arc<App>, routes: fn(&mut utoipa_actix_web::service_config::ServiceConfig<'_>)) -> Routes {
+    let app = web::Data::from(Arc::clone(app));
+    Arc::new(move |config| {
+        config.app_data(app.clone());
+        routes(config);
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "for the person who starts it, and for nobody's log")]
+fn print(token: &Secret) {
+    println!("bootstrap token: {}", token.expose());
+}

@@ -144,6 +144,14 @@ impl<P: Permission> Call<P> {
         (self.request.clone(), Payload::take(&mut self.payload))
     }
 
+    /// What the services of the process share.
+    ///
+    /// # Errors
+    /// 500 when the app has none.
+    pub fn platform(&self) -> Result<Arc<Platform>, ApiError> {
+        platform(&self.request)
+    }
+
     #[must_use]
     pub fn request(&self) -> &HttpRequest {
         &self.request

@@ -1,5 +1,6 @@
 //! The server: any number of services on any number of listeners, with everything that a service must not forget.
 
+mod alone;
 mod around;
 mod fallback;
 mod front;
@@ -20,6 +21,7 @@ use crate::{
     platform::Platform,
     service::{Service, Worker},
 };
+pub use alone::alone;
 use front::Front;
 
 /// How long running requests may take to end once the server stops.

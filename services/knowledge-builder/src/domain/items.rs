@@ -69,19 +69,30 @@ pub struct FoundText {
     pub metadata: ItemMetadata,
 }
 
-/// An item and whether a client wrote it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Kept {
-    pub item: KnowledgeItem,
-    pub given: bool,
+/// A text that a client gives: one item exactly as given.
+#[must_use]
+pub fn given(subject: &Subject<'_>, text: &str, source: &str, confidence: f64, now: DateTime<Utc>) -> KnowledgeItem {
+    build_item(
+        subject,
+        ItemDraft {
+            text: text.to_owned(),
+            source: source.to_owned(),
+            origin: Origin::User,
+            name: None,
+            confidence: Some(confidence),
+            timestamp: now,
+            attributes: Map::new(),
+            metadata: ItemMetadata::default(),
+        },
+    )
 }
 
-/// The items of a record while it is being made.
+/// The items that a run finds for a record, in the order in which it finds them.
 #[derive(Debug)]
 pub struct Collection<'a> {
     subject: Subject<'a>,
     now: DateTime<Utc>,
-    items: Vec<Kept>,
+    items: Vec<KnowledgeItem>,
     texts: HashSet<String>,
     /// Texts without case, punctuation and spacing.
     folded: HashSet<String>,
@@ -91,42 +102,17 @@ pub struct Collection<'a> {
 }
 
 impl<'a> Collection<'a> {
-    /// Starts with what clients gave earlier.
+    /// Starts with the texts that clients gave: what a source finds again is no news.
     #[must_use]
-    pub fn new(subject: Subject<'a>, given: Vec<KnowledgeItem>, now: DateTime<Utc>) -> Self {
-        let mut collection = Self {
+    pub fn new(subject: Subject<'a>, given: &[String], now: DateTime<Utc>) -> Self {
+        Self {
             subject,
             now,
             items: Vec::new(),
-            texts: HashSet::new(),
-            folded: HashSet::new(),
+            texts: given.iter().cloned().collect(),
+            folded: given.iter().map(|text| folded(text)).collect(),
             summarised: HashSet::new(),
             counts: HashMap::new(),
-        };
-        for item in given {
-            collection.keep(item, true);
-        }
-        collection
-    }
-
-    /// Adds a text that a client gives, exactly as given. The same text again takes the new source and confidence.
-    pub fn give(&mut self, text: &str, source: &str, confidence: f64) {
-        let item = build_item(
-            &self.subject,
-            ItemDraft {
-                text: text.to_owned(),
-                source: source.to_owned(),
-                origin: Origin::User,
-                name: None,
-                confidence: Some(confidence),
-                timestamp: self.now,
-                attributes: Map::new(),
-                metadata: ItemMetadata::default(),
-            },
-        );
-        match self.items.iter_mut().find(|kept| kept.item.text == text) {
-            Some(kept) => *kept = Kept { item, given: true },
-            None => self.keep(item, true),
         }
     }
 
@@ -145,9 +131,8 @@ impl<'a> Collection<'a> {
         self.counts.get(&source).copied().unwrap_or(0)
     }
 
-    /// The items, those of clients first, then in the order in which they were found.
     #[must_use]
-    pub fn into_items(self) -> Vec<Kept> {
+    pub fn into_items(self) -> Vec<KnowledgeItem> {
         self.items
     }
 
@@ -191,18 +176,14 @@ impl<'a> Collection<'a> {
             );
             *self.counts.entry(found.found_in.source()).or_default() += 1;
             added.push(item.text.clone());
-            self.keep(item, false);
+            self.folded.insert(folded(&item.text));
+            self.texts.insert(item.text.clone());
+            self.items.push(item);
         }
     }
 
     fn repeats(&self, text: &str, found_in: &FoundIn) -> bool {
         self.texts.contains(text) || found_in.is_foreign() && self.folded.contains(&folded(text))
-    }
-
-    fn keep(&mut self, item: KnowledgeItem, given: bool) {
-        self.folded.insert(folded(&item.text));
-        self.texts.insert(item.text.clone());
-        self.items.push(Kept { item, given });
     }
 }
 

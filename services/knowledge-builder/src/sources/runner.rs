@@ -10,7 +10,7 @@ use api_core::metrics::Counters;
 use api_types::knowledge::{
     SkipReason, SourceErrorCode, SourceName, SourceReport, SourceStatus,
 };
-use futures_util::future::{join_all, join};
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Failure, Found, Question, Source, circuit::Circuit, page, settings::Availability};
@@ -104,8 +104,22 @@ impl Runner {
         Run { runner: self, requested: requested.clone(), tallies: BTreeMap::new() }
     }
 
+    /// Asks the sources for one identifier: those that search side by side, then the one that reads a page they found.
+    async fn ask_all(&self, place: usize, identifier: &str, searches: &[Ready<'_>], reader: Option<Ready<'_>>) -> Asked {
+        let mut question =
+            Question { identifier: identifier.to_owned(), language: self.language.clone(), page: None };
+        let calls = searches.iter().map(|ready| self.call(*ready, &question));
+        let mut calls = join_all(calls).await;
+        let texts = calls.iter().filter_map(|call| call.result.as_ref().ok()).flat_map(|found| &found.texts);
+        question.page = page::best(texts);
+        if let Some(reader) = reader.filter(|_| question.page.is_some()) {
+            calls.push(self.call(reader, &question).await);
+        }
+        Asked { place, calls }
+    }
+
     /// One call: an attempt, and a second one when that may help.
-    async fn call(&self, source: &dyn Source, circuit: &Circuit, question: &Question) -> Call {
+    async fn call(&self, Ready { source, circuit }: Ready<'_>, question: &Question) -> Call {
         let started = Instant::now();
         let mut attempts = 1;
         let mut result = self.attempt(source, question).await;
@@ -119,11 +133,14 @@ impl Runner {
             attempts += 1;
             result = self.attempt(source, question).await;
         }
-        match result {
-            Ok(_) => circuit.succeeded(),
+        match &mut result {
+            Ok(found) => {
+                circuit.succeeded();
+                found.texts.retain(|text| self.permits(text));
+            }
             Err(_) => circuit.failed(),
         }
-        Call { result, attempts, duration: started.elapsed() }
+        Call { source: source.name(), result, attempts, duration: started.elapsed() }
     }
 
     async fn attempt(&self, source: &dyn Source, question: &Question) -> Result<Found, Failure> {
@@ -156,8 +173,22 @@ fn outcome_of(code: SourceErrorCode) -> &'static str {
     }
 }
 
+/// A source that can be asked now.
+#[derive(Clone, Copy)]
+struct Ready<'r> {
+    source: &'r dyn Source,
+    circuit: &'r Circuit,
+}
+
+/// What the sources said of the identifier at this place of the question.
+struct Asked {
+    place: usize,
+    calls: Vec<Call>,
+}
+
 /// How a call went.
 struct Call {
+    source: SourceName,
     result: Result<Found, Failure>,
     attempts: i64,
     duration: Duration,
@@ -181,7 +212,7 @@ pub struct Run<'r> {
     tallies: BTreeMap<SourceName, Tally>,
 }
 
-impl Run<'_> {
+impl<'r> Run<'r> {
     /// Whether the request names the source.
     #[must_use]
     pub fn wants(&self, source: SourceName) -> bool {
@@ -201,13 +232,15 @@ impl Run<'_> {
         let names = SourceName::ALL.into_iter().filter(|name| *name != SourceName::Firecrawl);
         let searches: Vec<_> = names.filter_map(|name| self.ready(name)).collect();
         let reader = self.ready(SourceName::Firecrawl);
-        let rounds = (0..).zip(identifiers).map(|(place, identifier)| {
-            self.runner.ask_all(place, identifier, &searches, reader)
-        });
-        let outcomes = join_all(rounds).await;
+        let runner = self.runner;
+        let questions = identifiers.iter().enumerate();
+        let asked = questions.map(|(place, identifier)| runner.ask_all(place, identifier, &searches, reader));
+        let outcomes = join_all(asked).await;
         let mut answers = Vec::new();
         let mut durations: BTreeMap<SourceName, Duration> = BTreeMap::new();
-        for (identifier, source, call) in outcomes.into_iter().flatten() {
+        let calls = outcomes.into_iter().flat_map(|asked| asked.calls.into_iter().map(move |call| (asked.place, call)));
+        for (identifier, call) in calls {
+            let source = call.source;
             let longest = durations.entry(source).or_default();
             *longest = call.duration.max(*longest);
             let tally = self.tallies.entry(source).or_default();
@@ -228,8 +261,16 @@ impl Run<'_> {
     }
 
     /// The source, when the request names it and it is neither missing nor resting.
-    fn ready(&mut self, name: SourceName) -> Option<(&'_ dyn Source, &'_ Circuit)> {
-        None
+    fn ready(&mut self, name: SourceName) -> Option<Ready<'r>> {
+        if !self.wants(name) {
+            return None;
+        }
+        let Some(Place::Here(source, circuit)) = self.runner.sources.get(&name) else { return None };
+        if circuit.is_resting() {
+            self.tallies.entry(name).or_default().rested = true;
+            return None;
+        }
+        Some(Ready { source: source.as_ref(), circuit })
     }
 
     /// What became of each source; `items` says how many items it gave.

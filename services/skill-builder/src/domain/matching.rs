@@ -6,56 +6,56 @@ use std::sync::Arc;
 use api_types::skills::MatchMethod;
 
 /// Scores are counted in hundredths, so that two decimals are exact.
-pub const FULL_SCORE: u32 = 100;
+pub(crate) const FULL_SCORE: u32 = 100;
 const ALTERNATIVE_SCORE: u32 = 95;
 
 /// At most so many occupations are named besides the best.
-pub const ALTERNATIVES_MAX: usize = 5;
+pub(crate) const ALTERNATIVES_MAX: usize = 5;
 
 /// What an occupation is shown with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    pub uri: Arc<str>,
-    pub label: String,
-    pub code: String,
+pub(crate) struct Candidate {
+    pub(crate) uri: Arc<str>,
+    pub(crate) label: String,
+    pub(crate) code: String,
 }
 
 /// An occupation one of whose labels equals the text, both normalised.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LabelHit {
-    pub occupation: Candidate,
+pub(crate) struct LabelHit {
+    pub(crate) occupation: Candidate,
     /// Whether the label is the preferred one.
-    pub preferred: bool,
+    pub(crate) preferred: bool,
 }
 
 /// An occupation near the text, with the highest cosine similarity of any of its labels.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EmbeddingHit {
-    pub occupation: Candidate,
-    pub similarity: f64,
+pub(crate) struct EmbeddingHit {
+    pub(crate) occupation: Candidate,
+    pub(crate) similarity: f64,
 }
 
 /// An occupation with its place in the ranking.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ranked {
-    pub occupation: Candidate,
-    pub method: MatchMethod,
+pub(crate) struct Ranked {
+    pub(crate) occupation: Candidate,
+    pub(crate) method: MatchMethod,
     /// In hundredths.
-    pub score: u32,
+    pub(crate) score: u32,
 }
 
 /// The chosen occupation and the next best.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
-    pub best: Ranked,
-    pub alternatives: Vec<Ranked>,
+pub(crate) struct Choice {
+    pub(crate) best: Ranked,
+    pub(crate) alternatives: Vec<Ranked>,
 }
 
 /// All candidates, best first, each occupation once: preferred labels, then alternative labels (the shortest preferred
 /// label first, then by URI), then by similarity. A score is never higher than one before it: an equal label is worth
 /// more than any similarity.
 #[must_use]
-pub fn rank(mut labels: Vec<LabelHit>, mut nearest: Vec<EmbeddingHit>) -> Vec<Ranked> {
+pub(crate) fn rank(mut labels: Vec<LabelHit>, mut nearest: Vec<EmbeddingHit>) -> Vec<Ranked> {
     labels.sort_by(|a, b| {
         let key = |hit: &LabelHit| (!hit.preferred, hit.occupation.label.chars().count());
         key(a).cmp(&key(b)).then_with(|| a.occupation.uri.cmp(&b.occupation.uri))
@@ -85,7 +85,7 @@ pub fn rank(mut labels: Vec<LabelHit>, mut nearest: Vec<EmbeddingHit>) -> Vec<Ra
 /// The best of a ranking, when it is good enough: an equal label always is, a similar one from `threshold`
 /// (hundredths) on.
 #[must_use]
-pub fn choose(ranked: Vec<Ranked>, threshold: u32) -> Option<Choice> {
+pub(crate) fn choose(ranked: Vec<Ranked>, threshold: u32) -> Option<Choice> {
     let mut ranked = ranked.into_iter();
     let best = ranked.next()?;
     if best.method == MatchMethod::Embedding && best.score < threshold {
@@ -96,14 +96,14 @@ pub fn choose(ranked: Vec<Ranked>, threshold: u32) -> Option<Choice> {
 
 /// The occupation that the caller named by its URI.
 #[must_use]
-pub fn named(occupation: Candidate) -> Choice {
+pub(crate) fn named(occupation: Candidate) -> Choice {
     let best = Ranked { occupation, method: MatchMethod::Uri, score: FULL_SCORE };
     Choice { best, alternatives: Vec::new() }
 }
 
 /// A number between 0 and 1 to two decimals; anything below counts as 0, anything above as 1.
 #[must_use]
-pub fn hundredths(share: f64) -> u32 {
+pub(crate) fn hundredths(share: f64) -> u32 {
     let clamped = (share * 100.0).round().clamp(0.0, 100.0);
     (0..=FULL_SCORE).rev().find(|n| f64::from(*n) <= clamped).unwrap_or(0)
 }

@@ -3,14 +3,14 @@
 use api_types::skills::{Mode, ModeConfiguration};
 
 /// What a request without a mode gets.
-pub const DEFAULT: &str = "balanced";
+pub(crate) const DEFAULT: &str = "balanced";
 
 const ALL: ModeConfiguration =
     ModeConfiguration { taxonomy: true, optional: true, related: true, corpus: true, model: true };
 
 /// Every mode, in the order in which they are listed.
 #[must_use]
-pub fn all() -> Vec<Mode> {
+pub(crate) fn all() -> Vec<Mode> {
     let mode = |id: &str, name: &str, description: &str, configuration| Mode {
         mode_id: id.to_owned(),
         name: name.to_owned(),
@@ -47,7 +47,7 @@ pub fn all() -> Vec<Mode> {
 
 /// The mode of that id, letter for letter.
 #[must_use]
-pub fn find(id: &str) -> Option<Mode> {
+pub(crate) fn find(id: &str) -> Option<Mode> {
     all().into_iter().find(|mode| mode.mode_id == id)
 }
 

@@ -10,7 +10,7 @@ use super::taxonomy::{Link, Need, Occupation, OccupationSkill, SkillConcept, Tax
 
 /// Raised whenever the data changes, so that running installations take the new one.
 const VERSION: &str = "starter-1";
-pub const NAME: &str = "Imago starter";
+pub(crate) const NAME: &str = "Imago starter";
 
 macro_rules! data {
     ($($file:literal),+ $(,)?) => {
@@ -44,7 +44,7 @@ const FILES: &[(&str, &str)] = data![
 
 /// Why the data is not a taxonomy.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("{file} cannot be read")]
     Syntax { file: &'static str, source: Box<toml::de::Error> },
     #[error("the label '{0}' stands for more than one concept")]
@@ -110,7 +110,7 @@ impl From<Kind> for Category {
 ///
 /// # Errors
 /// When the data that was compiled in is faulty; the tests see to it that it is not.
-pub fn taxonomy() -> Result<Taxonomy, Error> {
+pub(crate) fn taxonomy() -> Result<Taxonomy, Error> {
     read(FILES)
 }
 

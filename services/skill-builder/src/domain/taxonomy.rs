@@ -2,82 +2,82 @@
 
 use std::sync::Arc;
 
-use api_types::skills::{Category, SkillSource};
+use api_types::skills::Category;
 use sha2::{Digest as _, Sha256};
 
 /// Occupations, skills and how they hang together.
 ///
 /// Everything is in the order of [`Taxonomy::sorted`], so equal classifications are equal values.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taxonomy {
+pub(crate) struct Taxonomy {
     /// `ESCO` or `Imago starter`.
-    pub name: &'static str,
-    pub version: String,
-    pub language: String,
+    pub(crate) name: &'static str,
+    pub(crate) version: String,
+    pub(crate) language: String,
     /// Whether it is the one that comes with Imago.
-    pub builtin: bool,
-    pub occupations: Vec<Occupation>,
-    pub skills: Vec<SkillConcept>,
-    pub skill_groups: Vec<SkillGroup>,
-    pub occupation_skills: Vec<OccupationSkill>,
+    pub(crate) builtin: bool,
+    pub(crate) occupations: Vec<Occupation>,
+    pub(crate) skills: Vec<SkillConcept>,
+    pub(crate) skill_groups: Vec<SkillGroup>,
+    pub(crate) occupation_skills: Vec<OccupationSkill>,
     /// Pairs of skills that belong together; each pair stands once, in either direction.
-    pub related: Vec<Link>,
+    pub(crate) related: Vec<Link>,
     /// From the narrower skill to the broader one; never from or to a group.
-    pub broader: Vec<Link>,
+    pub(crate) broader: Vec<Link>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Occupation {
-    pub uri: Arc<str>,
-    pub label: String,
+pub(crate) struct Occupation {
+    pub(crate) uri: Arc<str>,
+    pub(crate) label: String,
     /// The ISCO-based code; empty when the classification gives none.
-    pub code: String,
-    pub alternative: Vec<String>,
-    pub description: String,
+    pub(crate) code: String,
+    pub(crate) alternative: Vec<String>,
+    pub(crate) description: String,
 }
 
 /// A skill as the taxonomy knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SkillConcept {
-    pub uri: Arc<str>,
-    pub label: String,
-    pub alternative: Vec<String>,
-    pub description: String,
-    pub category: Category,
+pub(crate) struct SkillConcept {
+    pub(crate) uri: Arc<str>,
+    pub(crate) label: String,
+    pub(crate) alternative: Vec<String>,
+    pub(crate) description: String,
+    pub(crate) category: Category,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SkillGroup {
-    pub uri: Arc<str>,
-    pub label: String,
-    pub code: String,
+pub(crate) struct SkillGroup {
+    pub(crate) uri: Arc<str>,
+    pub(crate) label: String,
+    pub(crate) code: String,
 }
 
 /// An occupation needs a skill. Either end may be a concept that the classification names but does not describe.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OccupationSkill {
-    pub occupation: Arc<str>,
-    pub skill: Arc<str>,
-    pub need: Need,
+pub(crate) struct OccupationSkill {
+    pub(crate) occupation: Arc<str>,
+    pub(crate) skill: Arc<str>,
+    pub(crate) need: Need,
 }
 
 /// How much an occupation needs a skill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Need {
+pub(crate) enum Need {
     Essential,
     Optional,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Link {
-    pub from: Arc<str>,
-    pub to: Arc<str>,
+pub(crate) struct Link {
+    pub(crate) from: Arc<str>,
+    pub(crate) to: Arc<str>,
 }
 
 impl Taxonomy {
     /// Everything by URI, repeated rows once. An occupation that needs a skill both ways needs it essentially.
     #[must_use]
-    pub fn sorted(mut self) -> Self {
+    pub(crate) fn sorted(mut self) -> Self {
         self.occupations.sort_unstable();
         self.skills.sort_unstable_by(|a, b| a.uri.cmp(&b.uri));
         self.skill_groups.sort_unstable();
@@ -91,21 +91,9 @@ impl Taxonomy {
         self
     }
 
-    /// Name and version, as a match shows them.
-    #[must_use]
-    pub fn title(&self) -> String {
-        format!("{} {}", self.name, self.version)
-    }
-
-    /// What skills of this taxonomy give as their source.
-    #[must_use]
-    pub fn source(&self) -> SkillSource {
-        if self.builtin { SkillSource::Starter } else { SkillSource::Esco }
-    }
-
     /// A hash over everything, in hex: two taxonomies with the same one are the same.
     #[must_use]
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         let mut hash = Fields(Sha256::new());
         hash.all(&[self.name, &self.version, &self.language]);
         for one in &self.occupations {

@@ -1,8 +1,8 @@
-use api_types::knowledge::{ItemMetadata, KnowledgeId, SourceName, Subject};
+use api_types::knowledge::{ItemMetadata, KnowledgeId, KnowledgeItem, SourceName, Subject};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, json};
 
-use super::{Collection, FoundIn, FoundText, Kept, joined_texts, summary_of};
+use super::{Collection, FoundIn, FoundText, given, joined_texts, summary_of};
 
 fn now() -> DateTime<Utc> {
     api_types::time::parse("2026-01-31T12:00:00Z").unwrap()
@@ -18,7 +18,7 @@ fn subject() -> Subject<'static> {
 }
 
 fn empty() -> Collection<'static> {
-    Collection::new(subject(), Vec::new(), now())
+    Collection::new(subject(), &[], now())
 }
 
 fn document(title: &str, text: &str) -> FoundText {
@@ -37,8 +37,8 @@ fn web(host: &str, text: &str) -> FoundText {
     FoundText { found_in, ..document("Tavily", text) }
 }
 
-fn texts(items: &[Kept]) -> Vec<&str> {
-    items.iter().map(|kept| kept.item.text.as_str()).collect()
+fn texts(items: &[KnowledgeItem]) -> Vec<&str> {
+    items.iter().map(|item| item.text.as_str()).collect()
 }
 
 #[test]
@@ -47,9 +47,7 @@ fn found_texts_become_items() {
     let text = "Ada Lovelace discovered a comet over Lisbon in 1887.";
     assert_eq!(collection.add(0, "Ada Lovelace", &[document("Gazette", text)]), [text]);
     assert_eq!(collection.count(SourceName::Documents), 1);
-    let kept = collection.into_items().remove(0);
-    assert!(!kept.given);
-    let item = kept.item;
+    let item = collection.into_items().remove(0);
     assert_eq!((item.text.as_str(), item.source.as_str()), (text, "Gazette"));
     assert_eq!(item.entity.name, "Ada Lovelace");
     assert_eq!(item.attributes["summary"], text);
@@ -67,10 +65,10 @@ fn long_texts_become_several_items_with_their_place() {
     found.attributes = Map::from_iter([("birthDate".to_owned(), json!("1815-12-10"))]);
     collection.add(0, "Ada Lovelace", &[found]);
     let items = collection.into_items();
-    let places: Vec<_> = items.iter().map(|kept| kept.item.metadata.passage).collect();
+    let places: Vec<_> = items.iter().map(|item| item.metadata.passage).collect();
     assert_eq!(places, [Some(0), Some(1), Some(2)]);
-    assert_eq!(items[0].item.attributes.len(), 2);
-    assert!(items[1].item.attributes.is_empty());
+    assert_eq!(items[0].attributes.len(), 2);
+    assert!(items[1].attributes.is_empty());
 }
 
 #[test]
@@ -83,7 +81,7 @@ fn equal_texts_are_one_item_the_first() {
     );
     assert_eq!(added, ["Same.", "same."]);
     assert!(collection.add(1, "Other", &[document("Three", "Same.")]).is_empty());
-    assert_eq!(collection.into_items()[0].item.source, "One");
+    assert_eq!(collection.into_items()[0].source, "One");
 }
 
 #[test]
@@ -102,9 +100,9 @@ fn only_the_first_item_of_a_source_has_a_summary() {
     collection.add(0, "Ada Lovelace", &[first, web("b.org", "More text.")]);
     collection.add(0, "Ada Lovelace", &[document("Book", "Own text.")]);
     let items = collection.into_items();
-    assert_eq!(items[0].item.attributes["summary"], "In short.");
-    assert!(items[1].item.attributes.is_empty());
-    assert_eq!(items[2].item.attributes["summary"], "Own text.");
+    assert_eq!(items[0].attributes["summary"], "In short.");
+    assert!(items[1].attributes.is_empty());
+    assert_eq!(items[2].attributes["summary"], "Own text.");
 }
 
 #[test]
@@ -114,51 +112,28 @@ fn later_rounds_name_the_entity_followed_and_are_less_sure() {
     collection.add(0, "Ada Lovelace", &[web("a.edu", &text(0))]);
     collection.add(1, "Charles Babbage", &[web("a.edu", &text(1))]);
     let items = collection.into_items();
-    assert_eq!(items[1].item.entity.name, "Charles Babbage");
-    assert_eq!(items[1].item.entity.id.as_str(), "person:ada_lovelace");
-    assert_eq!(items[1].item.metadata.round, Some(1));
-    assert!((items[0].item.confidence - 0.63).abs() < 1e-9);
-    assert!((items[1].item.confidence - 0.57).abs() < 1e-9);
+    assert_eq!(items[1].entity.name, "Charles Babbage");
+    assert_eq!(items[1].entity.id.as_str(), "person:ada_lovelace");
+    assert_eq!(items[1].metadata.round, Some(1));
+    assert!((items[0].confidence - 0.63).abs() < 1e-9);
+    assert!((items[1].confidence - 0.57).abs() < 1e-9);
 }
 
 #[test]
-fn what_clients_gave_stays_and_comes_first() {
-    let mut earlier = empty();
-    earlier.give("Expert in oil painting", "Custom Database", 1.0);
-    let given = earlier.into_items().into_iter().map(|kept| kept.item).collect();
-    let mut collection = Collection::new(subject(), given, now());
-    collection.give("Hosted a show", "Almanac", 0.4);
-    collection.add(
-        0,
-        "Ada Lovelace",
-        &[document("Book", "Hosted a show"), document("Book", "Found.")],
-    );
-    let items = collection.into_items();
-    assert_eq!(texts(&items), ["Expert in oil painting", "Hosted a show", "Found."]);
-    let given: Vec<_> = items.iter().map(|kept| kept.given).collect();
-    assert_eq!(given, [true, true, false]);
-    assert_eq!(items[1].item.source, "Almanac");
-    assert!((items[1].item.confidence - 0.4).abs() < 1e-9);
-}
-
-#[test]
-fn the_same_text_given_again_takes_the_new_source_and_confidence() {
-    let mut collection = empty();
-    collection.give("Same.", "User", 1.0);
-    collection.give("Other.", "User", 1.0);
-    collection.give("Same.", "Almanac", 0.5);
-    let items = collection.into_items();
-    assert_eq!(texts(&items), ["Same.", "Other."]);
-    assert_eq!(items[0].item.source, "Almanac");
-    assert!((items[0].item.confidence - 0.5).abs() < 1e-9);
+fn what_clients_gave_is_not_found_again() {
+    let mut collection = Collection::new(subject(), &["Hosted a show.".to_owned()], now());
+    let found = [document("Book", "Hosted a show."), web("a.org", "HOSTED a show"), document("Book", "Found.")];
+    assert_eq!(collection.add(0, "Ada Lovelace", &found), ["Found."]);
+    assert_eq!(texts(&collection.into_items()), ["Found."]);
 }
 
 #[test]
 fn a_given_text_is_one_item_however_long() {
-    let mut collection = empty();
     let text = "A sentence. ".repeat(500);
-    collection.give(&text, "User", 1.0);
-    assert_eq!(texts(&collection.into_items()), [text.as_str()]);
+    let item = given(&subject(), &text, "Almanac", 0.4, now());
+    assert_eq!((item.text.as_str(), item.source.as_str()), (text.as_str(), "Almanac"));
+    assert!((item.confidence - 0.4).abs() < 1e-9 && (item.entity.trust_score - 1.0).abs() < 1e-9);
+    assert_eq!(item.metadata, ItemMetadata::default());
 }
 
 #[test]

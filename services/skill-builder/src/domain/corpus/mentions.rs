@@ -12,14 +12,14 @@ const ROOT: u32 = 0;
 
 /// Whether a label is the preferred one of its concept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LabelKind {
+pub(crate) enum LabelKind {
     Alternative,
     Preferred,
 }
 
 /// All labels of a taxonomy's skills, as a tree of words. Built once for a taxonomy, then only read.
 #[derive(Debug, Default)]
-pub struct LabelIndex {
+pub(crate) struct LabelIndex {
     words: HashMap<Box<str>, u32>,
     /// From a node by a word, and whether the word is joined to the one before.
     edges: HashMap<(u32, u32, bool), u32>,
@@ -40,7 +40,7 @@ pub(super) struct IndexedConcept {
 impl LabelIndex {
     /// Adds a label of a concept. Labels too short to be told from ordinary words are left out. Where concepts share
     /// a label it is that of the one which prefers it, then of the shortest preferred label, then of the lowest URI.
-    pub fn add(&mut self, uri: &Arc<str>, preferred: &str, label: &str, kind: LabelKind) {
+    pub(crate) fn add(&mut self, uri: &Arc<str>, preferred: &str, label: &str, kind: LabelKind) {
         let mut node = ROOT;
         let words: Vec<_> = pieces(label).collect();
         let lone = words.len() == 1;

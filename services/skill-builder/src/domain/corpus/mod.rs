@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use api_types::skills::normalise;
 
-pub use mentions::{LabelIndex, LabelKind};
+pub(crate) use mentions::{LabelIndex, LabelKind};
 use words::Text;
 
 /// Mentions and cues that count, in round 0.
-pub const NAMED_MAX: usize = 50;
+pub(crate) const NAMED_MAX: usize = 50;
 /// Repeated phrases that count, in each later round.
-pub const PHRASES_A_ROUND: usize = 10;
+pub(crate) const PHRASES_A_ROUND: usize = 10;
 const PHRASES_MAX: usize = 11 * PHRASES_A_ROUND;
 /// Lines that are kept as evidence of one skill.
 const LINES_MAX: usize = 20;
@@ -27,30 +27,30 @@ const CONTEXT_BYTES: usize = 200;
 
 /// A skill that the text names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    pub name: String,
+pub(crate) struct Finding {
+    pub(crate) name: String,
     /// The concept, when it is a label of one.
-    pub uri: Option<Arc<str>>,
+    pub(crate) uri: Option<Arc<str>>,
     /// In how many places it stands.
-    pub count: u32,
+    pub(crate) count: u32,
     /// The lines on which it stands, from 1, each once.
-    pub lines: Vec<u32>,
+    pub(crate) lines: Vec<u32>,
     /// The sentence in which it stands first.
-    pub context: String,
+    pub(crate) context: String,
 }
 
 /// All that a text gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Findings {
+pub(crate) struct Findings {
     /// Labels of the taxonomy and what follows a cue; most frequent first, then in the order of the text. At most 50.
-    pub named: Vec<Finding>,
+    pub(crate) named: Vec<Finding>,
     /// Phrases that occur at least twice; most frequent first, then in the order of the text.
-    pub phrases: Vec<Finding>,
+    pub(crate) phrases: Vec<Finding>,
 }
 
 /// Reads a text. A skill that is mentioned and follows a cue in the same place stands there once.
 #[must_use]
-pub fn read(text: &str, index: &LabelIndex) -> Findings {
+pub(crate) fn read(text: &str, index: &LabelIndex) -> Findings {
     let text = Text::new(text, index);
     let mut named = Named { text: &text, found: Vec::new(), by_name: HashMap::new() };
     let mut cued = cues::find(&text).into_iter().peekable();

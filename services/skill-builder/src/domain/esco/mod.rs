@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::taxonomy::Taxonomy;
 use files::{Files, Limits};
 
-pub const NAME: &str = "ESCO";
+pub(crate) const NAME: &str = "ESCO";
 const UNKNOWN_VERSION: &str = "unknown";
 const VERSION_CHARS_MAX: usize = 100;
 
@@ -40,13 +40,13 @@ pub enum Error {
 
 /// A classification as read, with what was not taken over.
 #[derive(Debug)]
-pub struct Import {
-    pub taxonomy: Taxonomy,
+pub(crate) struct Import {
+    pub(crate) taxonomy: Taxonomy,
     /// Concepts left out because they are not released.
-    pub unreleased: usize,
+    pub(crate) unreleased: usize,
     /// Relations that name an occupation or a skill which no file describes. They are kept: the published
     /// classification has them, and they lead nowhere.
-    pub dangling: usize,
+    pub(crate) dangling: usize,
 }
 
 /// Reads the folder or ZIP at `path`. `version` is used as given; without it, it is the `1.2.3`-like part of the
@@ -54,7 +54,7 @@ pub struct Import {
 ///
 /// # Errors
 /// When a file or a column is missing, a row is faulty, or a limit is exceeded.
-pub fn read(path: &Path, version: Option<&str>) -> Result<Import, Error> {
+pub(crate) fn read(path: &Path, version: Option<&str>) -> Result<Import, Error> {
     read_within(path, version, Limits::default())
 }
 

@@ -16,12 +16,12 @@ use api_types::skills::{
 
 use super::corpus::Finding;
 use super::taxonomy::SkillConcept;
-pub use neighbours::{Edge, EdgeKind, Neighbour};
+pub(crate) use neighbours::{Edge, EdgeKind, Neighbour};
 use pool::{Draft, Pool};
 
 /// New skills that a model may add in round 0, and in each later round.
-pub const MODEL_FIRST_MAX: usize = 15;
-pub const MODEL_NEXT_MAX: usize = 10;
+pub(crate) const MODEL_FIRST_MAX: usize = 15;
+pub(crate) const MODEL_NEXT_MAX: usize = 10;
 
 const CORPUS_FIRST: u32 = 50;
 const CORPUS_EACH: u32 = 10;
@@ -34,7 +34,7 @@ const TRIGGERS_MAX: usize = 5;
 
 /// How a concept came into the set. Confidence is counted in hundredths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
+pub(crate) enum Relation {
     Essential,
     Optional,
     Related,
@@ -54,14 +54,14 @@ impl Relation {
 
 /// A skill that a model suggests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suggestion {
-    pub name: String,
-    pub description: String,
+pub(crate) struct Suggestion {
+    pub(crate) name: String,
+    pub(crate) description: String,
 }
 
 /// Whether another round may find something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
+pub(crate) enum Progress {
     Added,
     /// Nothing new: the run is over.
     Nothing,
@@ -69,7 +69,7 @@ pub enum Progress {
 
 /// A run under way.
 #[derive(Debug)]
-pub struct Generation {
+pub(crate) struct Generation {
     /// What concepts give as their source.
     source: SkillSource,
     /// Of the occupation match, in hundredths.
@@ -85,21 +85,21 @@ pub struct Generation {
 
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Generated {
+pub(crate) struct Generated {
     /// By round, then confidence descending, then name.
-    pub skills: Vec<Skill>,
+    pub(crate) skills: Vec<Skill>,
     /// Round 0 and every later one that added something.
-    pub rounds: Vec<SkillRound>,
+    pub(crate) rounds: Vec<SkillRound>,
     /// How many later rounds added something.
-    pub cycles_run: u32,
-    pub stopped_early: bool,
-    pub sources: Vec<SkillSourceReport>,
+    pub(crate) cycles_run: u32,
+    pub(crate) stopped_early: bool,
+    pub(crate) sources: Vec<SkillSourceReport>,
 }
 
 impl Generation {
     /// A run at the start of round 0, with every source skipped until it is handed in.
     #[must_use]
-    pub fn new(source: SkillSource, score: u32) -> Self {
+    pub(crate) fn new(source: SkillSource, score: u32) -> Self {
         Self {
             source,
             score,
@@ -114,12 +114,12 @@ impl Generation {
 
     /// The current round.
     #[must_use]
-    pub fn round(&self) -> u32 {
+    pub(crate) fn round(&self) -> u32 {
         self.round
     }
 
     /// Hands in concepts of the taxonomy; none at all still says that it was asked.
-    pub fn add_concepts(&mut self, concepts: impl IntoIterator<Item = (Relation, SkillConcept)>) {
+    pub(crate) fn add_concepts(&mut self, concepts: impl IntoIterator<Item = (Relation, SkillConcept)>) {
         self.reports.asked(SourceName::Taxonomy);
         for (relation, concept) in concepts {
             self.reports.found(SourceName::Taxonomy);
@@ -139,7 +139,7 @@ impl Generation {
 
     /// Hands in what the text names, in round 0 (`named`) and later (repeated phrases). `concepts` has the concepts
     /// that findings are labels of.
-    pub fn add_findings(&mut self, findings: &[Finding], concepts: &HashMap<Arc<str>, SkillConcept>) {
+    pub(crate) fn add_findings(&mut self, findings: &[Finding], concepts: &HashMap<Arc<str>, SkillConcept>) {
         self.reports.asked(SourceName::Corpus);
         for finding in findings {
             self.reports.found(SourceName::Corpus);
@@ -166,7 +166,7 @@ impl Generation {
     }
 
     /// Hands in what a model suggests. Only new skills count, at most 15 in round 0 and 10 in each later one.
-    pub fn add_suggestions(&mut self, suggestions: Vec<Suggestion>) {
+    pub(crate) fn add_suggestions(&mut self, suggestions: Vec<Suggestion>) {
         self.reports.asked(SourceName::Model);
         let mut left = if self.round == 0 { MODEL_FIRST_MAX } else { MODEL_NEXT_MAX };
         for suggestion in suggestions {
@@ -190,12 +190,12 @@ impl Generation {
     }
 
     /// Notes why a source was not asked.
-    pub fn skip(&mut self, source: SourceName, reason: &str) {
+    pub(crate) fn skip(&mut self, source: SourceName, reason: &str) {
         self.reports.of(source).reason = Some(reason.to_owned());
     }
 
     /// Notes that a source failed; what it gave before stays.
-    pub fn fail(&mut self, source: SourceName, code: &str, message: &str) {
+    pub(crate) fn fail(&mut self, source: SourceName, code: &str, message: &str) {
         let error = SkillSourceError { code: code.to_owned(), message: message.to_owned() };
         self.reports.of(source).error = Some(error);
     }
@@ -203,7 +203,7 @@ impl Generation {
     /// The concepts whose neighbours the current round (2 or later) looks at: those that came with the round before,
     /// in round 2 those of rounds 0 and 1.
     #[must_use]
-    pub fn frontier(&self) -> Vec<Arc<str>> {
+    pub(crate) fn frontier(&self) -> Vec<Arc<str>> {
         let before = self.concepts.len().saturating_sub(1);
         let from = if self.round == 2 { 0 } else { before.saturating_sub(1) };
         self.concepts[from..before].concat()
@@ -211,17 +211,17 @@ impl Generation {
 
     /// Which of the frontier's neighbours the current round takes, see [`neighbours::choose`].
     #[must_use]
-    pub fn choose(&self, edges: Vec<Edge>) -> Vec<Neighbour> {
+    pub(crate) fn choose(&self, edges: Vec<Edge>) -> Vec<Neighbour> {
         neighbours::choose(edges, |uri| self.pool.has_concept(uri))
     }
 
     /// The names found so far.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.pool.names()
     }
 
     /// Ends the round and begins the next. After [`Progress::Nothing`] there is no use in going on.
-    pub fn end_round(&mut self) -> Progress {
+    pub(crate) fn end_round(&mut self) -> Progress {
         let added = self.pool.added_in(self.round);
         let nothing = self.round > 0 && added == 0;
         if nothing {
@@ -236,7 +236,7 @@ impl Generation {
 
     /// The outcome, after the last round has ended.
     #[must_use]
-    pub fn finish(self) -> Generated {
+    pub(crate) fn finish(self) -> Generated {
         let later = self.rounds.iter().filter(|round| round.round > 0).count();
         Generated {
             skills: self.pool.into_skills(),

@@ -11,7 +11,7 @@ const NEIGHBOURS_MAX: usize = 100;
 
 /// How a skill of the frontier leads to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EdgeKind {
+pub(crate) enum EdgeKind {
     /// Related, whichever of the two the taxonomy names first.
     Related,
     /// The other is the broader one.
@@ -20,19 +20,19 @@ pub enum EdgeKind {
 
 /// A link from a skill of the frontier to any other skill.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edge {
-    pub from: Arc<str>,
-    pub to: Arc<str>,
+pub(crate) struct Edge {
+    pub(crate) from: Arc<str>,
+    pub(crate) to: Arc<str>,
     /// The preferred label of `to`.
-    pub label: String,
-    pub kind: EdgeKind,
+    pub(crate) label: String,
+    pub(crate) kind: EdgeKind,
 }
 
 /// A skill that the round takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Neighbour {
-    pub uri: Arc<str>,
-    pub relation: Relation,
+pub(crate) struct Neighbour {
+    pub(crate) uri: Arc<str>,
+    pub(crate) relation: Relation,
 }
 
 struct Candidate {

@@ -1,0 +1,87 @@
+//! Secrets at rest: texts that only a holder of `JWT_SECRET` can read.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hmac,
+    rand::{SecureRandom as _, SystemRandom},
+};
+
+use crate::secret::Secret;
+
+/// The text cannot be sealed, or was not sealed by this key for this purpose.
+#[derive(Debug, thiserror::Error)]
+#[error("a sealed text cannot be read or written")]
+pub struct SealError;
+
+/// Seals texts with AES-256-GCM.
+pub struct SealKey(LessSafeKey);
+
+impl std::fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealKey")
+    }
+}
+
+impl SealKey {
+    /// A key for one purpose; what is sealed for one purpose cannot be read for another.
+    ///
+    /// # Errors
+    /// Never: the key has the right length.
+    pub fn derive(jwt_secret: &Secret, purpose: &str) -> Result<Self, SealError> {
+        let master = hmac::Key::new(hmac::HMAC_SHA256, jwt_secret.expose().as_bytes());
+        let key = hmac::sign(&master, format!("imago seal v1 {purpose}").as_bytes());
+        let key = UnboundKey::new(&AES_256_GCM, key.as_ref()).map_err(|_unspecified| SealError)?;
+        Ok(Self(LessSafeKey::new(key)))
+    }
+
+    /// `place` says what the text belongs to, so that it cannot be put in another's place.
+    ///
+    /// # Errors
+    /// When the machine has no randomness.
+    pub fn seal(&self, place: &str, text: &str) -> Result<String, SealError> {
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce).map_err(|_unspecified| SealError)?;
+        let mut sealed = text.as_bytes().to_vec();
+        let unique = Nonce::assume_unique_for_key(nonce);
+        let done = self.0.seal_in_place_append_tag(unique, Aad::from(place), &mut sealed);
+        done.map_err(|_unspecified| SealError)?;
+        Ok(STANDARD_NO_PAD.encode([&nonce[..], &sealed[..]].concat()))
+    }
+
+    /// The text again.
+    ///
+    /// # Errors
+    /// When it was sealed by another key or for another place, or was changed.
+    pub fn open(&self, place: &str, sealed: &str) -> Result<String, SealError> {
+        let mut bytes = STANDARD_NO_PAD.decode(sealed).map_err(|_not_base64| SealError)?;
+        let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN).ok_or(SealError)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_unspecified| SealError)?;
+        let opened = self.0.open_in_place(nonce, Aad::from(place), sealed).map_err(|_unspecified| SealError)?;
+        String::from_utf8(opened.to_vec()).map_err(|_not_text| SealError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SealKey;
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_sealed_text_is_read_only_with_its_key_in_its_place() {
+        let key = SealKey::derive(&Secret::new("s"), "answers").unwrap();
+        let sealed = key.seal("here", "a secret").unwrap();
+        assert!(!sealed.contains("secret"));
+        assert_eq!(key.open("here", &sealed).unwrap(), "a secret");
+        assert!(key.open("there", &sealed).is_err());
+        assert!(SealKey::derive(&Secret::new("s"), "other").unwrap().open("here", &sealed).is_err());
+        assert!(SealKey::derive(&Secret::new("t"), "answers").unwrap().open("here", &sealed).is_err());
+        assert!(key.open("here", "").is_err() && key.open("here", "%").is_err());
+    }
+
+    #[test]
+    fn the_same_text_is_sealed_differently_each_time() {
+        let key = SealKey::derive(&Secret::new("s"), "answers").unwrap();
+        assert_ne!(key.seal("here", "x").unwrap(), key.seal("here", "x").unwrap());
+    }
+}

@@ -1,0 +1,16 @@
+//! The rules: what an agent is, how it is built, and what may be done to it when.
+
+pub(crate) mod agents;
+pub(crate) mod building;
+pub(crate) mod builds;
+mod error;
+mod events;
+mod merge;
+pub(crate) mod ports;
+pub(crate) mod record;
+pub(crate) mod role_model;
+mod tags;
+mod texts;
+pub(crate) mod waiting;
+
+pub(crate) use error::{Error, Failure};

@@ -1,0 +1,93 @@
+//! The service's own settings.
+
+use api_core::{auth::split_key, platform::Platform, secret::Secret, settings::Error};
+use serde::Deserialize;
+
+use crate::domain::secrets;
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct Section {
+    /// `key_id.secret` of a key that is an administrator's from the start on.
+    bootstrap_admin_key: Secret,
+    event_retention_days: u16,
+}
+
+impl Default for Section {
+    fn default() -> Self {
+        Self { bootstrap_admin_key: Secret::default(), event_retention_days: 30 }
+    }
+}
+
+/// The settings, read and checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) administrator: Option<Administrator>,
+    /// Ids of keys that are administrators' whatever their roles.
+    pub(crate) admin_key_ids: Vec<String>,
+    /// How long events are kept.
+    pub(crate) event_retention_days: u16,
+}
+
+/// The key of `BOOTSTRAP_ADMIN_KEY`.
+#[derive(Debug, Clone)]
+pub(crate) struct Administrator {
+    pub(crate) id: String,
+    pub(crate) secret_sha256: String,
+}
+
+impl Config {
+    /// # Errors
+    /// When a setting cannot be read or has not the right form.
+    pub(crate) fn read(platform: &Platform) -> Result<Self, Error> {
+        let section: Section = platform.settings.section()?;
+        if section.event_retention_days == 0 {
+            return Err(Error::new("event_retention_days", "must be at least 1"));
+        }
+        Ok(Self {
+            administrator: administrator(&section.bootstrap_admin_key)?,
+            admin_key_ids: platform.core.admin_key_ids.0.clone(),
+            event_retention_days: section.event_retention_days,
+        })
+    }
+}
+
+fn administrator(key: &Secret) -> Result<Option<Administrator>, Error> {
+    if key.expose().is_empty() {
+        return Ok(None);
+    }
+    // The value stays out of the message: it is a secret, if a bad one.
+    let (id, secret) = split_key(key.expose()).ok_or_else(|| {
+        let form = "must be key_id.secret: 1 to 64 and 1 to 256 letters, digits, _ or -";
+        Error::new("bootstrap_admin_key", form)
+    })?;
+    Ok(Some(Administrator { id: id.to_owned(), secret_sha256: secrets::digest(secret) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use api_core::{platform::Platform, settings::Settings};
+
+    use super::Config;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
+        let settings = Settings::from_pairs(pairs.iter().copied()).unwrap();
+        Config::read(&Platform::new(settings).unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_malformed_administrator_key_stops_the_start_naming_the_setting_and_not_the_key() {
+        for bad in ["nodot", ".geheim", "geheim.", "a b.geheim"] {
+            let error = read(&[("BOOTSTRAP_ADMIN_KEY", bad)]).unwrap_err();
+            assert!(error.contains("BOOTSTRAP_ADMIN_KEY") && !error.contains("geheim"), "{error}");
+        }
+        assert!(read(&[("BOOTSTRAP_ADMIN_KEY", "")]).unwrap().administrator.is_none());
+        assert_eq!(read(&[("BOOTSTRAP_ADMIN_KEY", "a.b.c")]).unwrap().administrator.unwrap().id, "a");
+    }
+
+    #[test]
+    fn events_are_kept_for_a_day_at_least() {
+        assert!(read(&[("EVENT_RETENTION_DAYS", "0")]).is_err());
+        assert_eq!(read(&[]).unwrap().event_retention_days, 30);
+    }
+}

@@ -1,0 +1,7 @@
+//! The rules; no HTTP and no SQL here.
+
+pub(crate) mod events;
+pub(crate) mod grants;
+pub(crate) mod keys;
+pub(crate) mod secrets;
+pub(crate) mod start;

@@ -1,0 +1,37 @@
+//! Keys for the control plane itself, without asking anybody over HTTP.
+
+use api_core::{
+    auth::{KeySource, KeySourceError},
+    db::{self, Db},
+};
+use api_types::keys::{KeyLookup, KeyRecord};
+use chrono::Utc;
+use futures_util::future::BoxFuture;
+
+use crate::store;
+
+/// Looks keys up in the service's own tables: for `Platform::with_key_source`, when the control plane runs alone.
+#[derive(Debug, Clone)]
+pub struct StoreKeys(Db);
+
+impl StoreKeys {
+    /// `db` reaches the control plane's schema as its role.
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self(db)
+    }
+}
+
+impl KeySource for StoreKeys {
+    fn find(&self, lookup: KeyLookup) -> BoxFuture<'_, Result<Option<KeyRecord>, KeySourceError>> {
+        Box::pin(async move { look_up(&self.0, lookup).await.map_err(|error| KeySourceError(error.into())) })
+    }
+}
+
+/// The record of a key. A matching secret counts as a use of it.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn look_up(db: &Db, lookup: KeyLookup) -> Result<Option<KeyRecord>, db::Error> {
+    db.run(move |conn| Ok(store::keys::look_up(conn, &lookup.id, &lookup.secret_sha256, Utc::now())?)).await
+}

@@ -1,0 +1,120 @@
+//! Occupations of a taxonomy, and what comes near a text.
+
+use std::sync::Arc;
+
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, OptionalExtension as _, PgConnection,
+    QueryDsl as _, QueryResult, QueryableByName, RunQueryDsl as _,
+    connection::SimpleConnection as _,
+    sql_query,
+    sql_types::{Array, BigInt, Double, Text},
+};
+use pgvector::{Vector, sql_types::Vector as SqlVector};
+
+use super::schema::{occupation_labels, occupations};
+use crate::domain::matching::{Candidate, EmbeddingHit, LabelHit};
+
+/// Labels looked at around a text. Several may be those of one occupation, hence far more than answers.
+const LABELS_NEAR: i64 = 200;
+/// How wide the index looks for them; what it misses beyond that is far from the best.
+const SEARCH_WIDTH: i64 = 400;
+
+/// What is told of an occupation besides how well it matches.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub(crate) struct Details {
+    #[diesel(sql_type = Text)]
+    pub(crate) uri: String,
+    #[diesel(sql_type = Text)]
+    pub(crate) description: String,
+    #[diesel(sql_type = BigInt)]
+    pub(crate) essential_skills: i64,
+    #[diesel(sql_type = BigInt)]
+    pub(crate) optional_skills: i64,
+}
+
+#[derive(QueryableByName)]
+struct NearRow {
+    #[diesel(sql_type = Text)]
+    uri: String,
+    #[diesel(sql_type = Text)]
+    label: String,
+    #[diesel(sql_type = Text)]
+    code: String,
+    #[diesel(sql_type = Double)]
+    similarity: f64,
+}
+
+type CandidateRow = (String, String, String);
+
+fn candidate((uri, label, code): CandidateRow) -> Candidate {
+    Candidate { uri: uri.into(), label, code }
+}
+
+pub(crate) fn find(conn: &mut PgConnection, taxonomy: i64, uri: &str) -> QueryResult<Option<Candidate>> {
+    let row = occupations::table
+        .find((taxonomy, uri))
+        .select((occupations::uri, occupations::label, occupations::code))
+        .first::<CandidateRow>(conn)
+        .optional()?;
+    Ok(row.map(candidate))
+}
+
+/// The occupations that have the label.
+pub(crate) fn labelled(conn: &mut PgConnection, taxonomy: i64, normalised: &str) -> QueryResult<Vec<LabelHit>> {
+    let same = occupations::taxonomy_id
+        .eq(occupation_labels::taxonomy_id)
+        .and(occupations::uri.eq(occupation_labels::occupation_uri));
+    let rows = occupation_labels::table
+        .inner_join(occupations::table.on(same))
+        .filter(occupation_labels::taxonomy_id.eq(taxonomy))
+        .filter(occupation_labels::normalised.eq(normalised))
+        .select(((occupations::uri, occupations::label, occupations::code), occupation_labels::preferred))
+        .load::<(CandidateRow, bool)>(conn)?;
+    Ok(rows.into_iter().map(|(row, preferred)| LabelHit { occupation: candidate(row), preferred }).collect())
+}
+
+/// The `count` occupations one of whose labels is nearest to the vector. To be called in a transaction.
+pub(crate) fn nearest(
+    conn: &mut PgConnection,
+    taxonomy: i64,
+    model: &str,
+    vector: Vec<f32>,
+    count: i64,
+) -> QueryResult<Vec<EmbeddingHit>> {
+    conn.batch_execute(&format!("SET LOCAL hnsw.ef_search = {SEARCH_WIDTH}"))?;
+    let rows = sql_query(
+        "SELECT o.uri, o.label, o.code, max(near.similarity) AS similarity \
+         FROM (SELECT normalised, 1 - (embedding <=> $1) AS similarity FROM label_vectors WHERE model = $2 \
+               ORDER BY embedding <=> $1 LIMIT $3) AS near \
+         JOIN occupation_labels l ON l.taxonomy_id = $4 AND l.normalised = near.normalised \
+         JOIN occupations o ON o.taxonomy_id = $4 AND o.uri = l.occupation_uri \
+         GROUP BY o.uri, o.label, o.code ORDER BY similarity DESC, o.uri LIMIT $5",
+    )
+    .bind::<SqlVector, _>(Vector::from(vector))
+    .bind::<Text, _>(model)
+    .bind::<BigInt, _>(LABELS_NEAR)
+    .bind::<BigInt, _>(taxonomy)
+    .bind::<BigInt, _>(count)
+    .load::<NearRow>(conn)?;
+    let hit = |row: NearRow| EmbeddingHit {
+        occupation: candidate((row.uri, row.label, row.code)),
+        similarity: row.similarity,
+    };
+    Ok(rows.into_iter().map(hit).collect())
+}
+
+/// Descriptions and counts of skills.
+pub(crate) fn details(conn: &mut PgConnection, taxonomy: i64, uris: &[Arc<str>]) -> QueryResult<Vec<Details>> {
+    let uris: Vec<&str> = uris.iter().map(AsRef::as_ref).collect();
+    sql_query(
+        "SELECT o.uri, o.description, \
+                (SELECT count(*) FROM occupation_skills s WHERE s.taxonomy_id = $1 AND s.occupation_uri = o.uri \
+                   AND s.essential) AS essential_skills, \
+                (SELECT count(*) FROM occupation_skills s WHERE s.taxonomy_id = $1 AND s.occupation_uri = o.uri \
+                   AND NOT s.essential) AS optional_skills \
+         FROM occupations o WHERE o.taxonomy_id = $1 AND o.uri = ANY($2)",
+    )
+    .bind::<BigInt, _>(taxonomy)
+    .bind::<Array<Text>, _>(uris)
+    .load(conn)
+}
