@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader, AsyncBufReadExt as _},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
 };
 
@@ -52,7 +52,8 @@ impl Request {
         let Self { method, path, headers, body } = self;
         let length = body.len();
         let kind = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
-        format!("{method} {path} HTTP/1.1\r\nhost: bench\r\n{headers}{kind}content-length: {length}\r\n\r\n{body}").into_bytes()
+        format!("{method} {path} HTTP/1.1\r\nhost: bench\r\n{headers}{kind}content-length: {length}\r\n\r\n{body}")
+            .into_bytes()
     }
 }
 

@@ -56,7 +56,8 @@ struct Target {
 impl Target {
     fn from_environment(seconds: u64) -> anyhow::Result<Self> {
         let settings = Settings::load()?;
-        let text = |name: &str| settings.text(name).with_context(|| format!("{name} is not set; eval \"$(imago env)\""));
+        let text =
+            |name: &str| settings.text(name).with_context(|| format!("{name} is not set; eval \"$(imago env)\""));
         let key = text("IMAGO_ADMIN_KEY").or_else(|_| text("BOOTSTRAP_ADMIN_KEY"))?;
         Ok(Self {
             public: address(&text("IMAGO_PUBLIC_URL")?)?,

@@ -39,7 +39,11 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         let child = Running(child);
         let ready = wait(port, started).await.with_context(|| format!("{name} did not become ready"))?;
         tokio::time::sleep(Duration::from_secs(3)).await;
-        println!("  {name:<18} ready in {:>5.0} ms   resident {:>6.1} MB", ready.as_secs_f64() * 1000.0, resident_mb(child.0.id())?);
+        println!(
+            "  {name:<18} ready in {:>5.0} ms   resident {:>6.1} MB",
+            ready.as_secs_f64() * 1000.0,
+            resident_mb(child.0.id())?
+        );
     }
     Ok(())
 }

@@ -22,9 +22,10 @@ tokio::task_local! {
 pub struct Context {
     pub request_id: Uuid,
     pub deadline: Instant,
-    /// The services that the request has passed through before this one.
-    pub via: Vec<String>,
-    principal: OnceLock<Principal>,
+    /// The services that the request has passed through before this one, by its own account.
+    via: Vec<String>,
+    /// Who asks, and whether through a service of ours.
+    caller: OnceLock<(Principal, bool)>,
     allowance: OnceLock<Allowance>,
     warnings: Mutex<Vec<String>>,
 }
@@ -36,17 +37,25 @@ impl Context {
             request_id,
             deadline: Instant::now() + time_limit,
             via,
-            principal: OnceLock::new(),
+            caller: OnceLock::new(),
             allowance: OnceLock::new(),
             warnings: Mutex::new(Vec::new()),
         }
     }
 
-    pub(crate) fn identified(&self, principal: Principal, allowance: Option<Allowance>) {
+    pub(crate) fn identified(&self, principal: Principal, is_service: bool, allowance: Option<Allowance>) {
         // A second identification of one request cannot happen; the first would stand.
-        self.principal.get_or_init(|| principal);
+        self.caller.get_or_init(|| (principal, is_service));
         if let Some(allowance) = allowance {
             self.allowance.get_or_init(|| allowance);
+        }
+    }
+
+    /// The services that the request has passed through; what anybody but a service says of that counts for nothing.
+    fn passed(&self) -> Vec<String> {
+        match self.caller.get() {
+            Some((_, true)) => self.via.clone(),
+            _ => Vec::new(),
         }
     }
 
@@ -93,10 +102,10 @@ pub fn call_context() -> CallContext {
     match current() {
         Some(context) => CallContext {
             request_id: context.request_id,
-            principal: context.principal.get().cloned(),
+            principal: context.caller.get().map(|(principal, _)| principal.clone()),
             deadline: Some(context.deadline),
             traceparent,
-            via: context.via.clone(),
+            via: context.passed(),
         },
         None => CallContext { traceparent, ..CallContext::background() },
     }

@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_scope_of_somebody_elses_grants_nothing() {
-        let caller = Principal { permissions: vec![Scope::from("agents:fly".to_owned())], ..principal(&[Role::Admin], &[]) };
+        let caller =
+            Principal { permissions: vec![Scope::from("agents:fly".to_owned())], ..principal(&[Role::Admin], &[]) };
         assert!(!caller.may("agents:read") && !caller.may("*"));
     }
 

@@ -17,8 +17,10 @@ use uuid::Uuid;
 use crate::id::Id;
 
 pub use ids::{item_id, knowledge_id};
-pub use items::{ITEMS_MAX, ItemDraft, ItemFault, ItemProblem, Subject, build_item, expand_records, parse_items};
-pub use schema_types::{SchemaType, resolve};
+pub use items::{
+    ITEMS_MAX, ItemDraft, ItemFault, ItemProblem, Subject, build_item, expand_records, item_entries, parse_items,
+};
+pub use schema_types::{SchemaType, resolve, shown_type};
 pub use scores::{Origin, completeness, confidence, contains_phrase, ends_a_sentence, quality, round2, trust};
 
 #[derive(Debug)]

@@ -26,11 +26,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            total: Duration::from_secs(10),
-            connect: Duration::from_secs(5),
-            response_bytes_max: 2 * 1024 * 1024,
-        }
+        Self { total: Duration::from_secs(10), connect: Duration::from_secs(5), response_bytes_max: 2 * 1024 * 1024 }
     }
 }
 
@@ -270,8 +266,7 @@ impl Resolve for Resolver {
         Box::pin(async move {
             // The port is the URL's; the client puts it in place of 0.
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> =
-                found.filter(|address| policy.check_address(address.ip()).is_ok()).collect();
+            let allowed: Vec<SocketAddr> = found.filter(|address| policy.check_address(address.ip()).is_ok()).collect();
             if allowed.is_empty() {
                 return Err(Refusal::Address.into());
             }

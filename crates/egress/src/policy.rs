@@ -254,11 +254,7 @@ mod tests {
 
     #[test]
     fn listed_networks_are_open_and_link_local_never_is() {
-        let policy = Policy::new(
-            false,
-            "10.1.0.0/16, 127.0.0.1,100.64.0.0/10 ,64:ff9b::/96,::/0,0.0.0.0/0",
-        )
-        .unwrap();
+        let policy = Policy::new(false, "10.1.0.0/16, 127.0.0.1,100.64.0.0/10 ,64:ff9b::/96,::/0,0.0.0.0/0").unwrap();
         for url in [
             "http://10.1.2.3/",
             "http://127.0.0.1/",

@@ -109,7 +109,6 @@ impl Client {
     ///
     /// # Panics
     /// When this is no method.
-    #[must_use]
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method: Method = or_panic("name a method", method.parse());
         self.http.request(method, format!("{}{path}", self.base_url)).headers(self.headers.clone())
@@ -148,7 +147,6 @@ impl Answer {
     ///
     /// # Panics
     /// When it is not that.
-    #[must_use]
     #[track_caller]
     pub fn data(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);

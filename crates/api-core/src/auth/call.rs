@@ -68,6 +68,8 @@ impl<P: Permission> FromRequest for Call<P> {
             let platform = platform(&request)?;
             check_announced_length::<P>(&request, &platform)?;
             let caller = identify::<P>(&request, &platform).await?;
+            // Counted now, so that a refused caller is told what is left, too; answered in the contract's order.
+            let counted = count(&caller, &platform);
             if P::SERVICE_ONLY && !caller.is_service() {
                 return Err(ApiError::new(Code::EndpointNotFound, "No such endpoint"));
             }
@@ -77,7 +79,11 @@ impl<P: Permission> FromRequest for Call<P> {
                 tracing::info!(principal = caller.id(), scope, "access refused");
                 return Err(ApiError::new(Code::InsufficientPermissions, message));
             }
-            count(&caller, &platform)?;
+            counted?;
+            if request.match_info().iter().any(|(_, value)| value.contains('\0')) {
+                // No name of ours holds one, and the database takes none.
+                return Err(ApiError::new(Code::ResourceNotFound, "Nothing has this name"));
+            }
             Ok(Self { caller, request, payload, permission: PhantomData })
         })
     }
@@ -163,11 +169,12 @@ impl<P: Permission> Call<P> {
         self.request.headers().get(name)?.to_str().ok()
     }
 
-    /// The first value of a query parameter.
+    /// The first value of a query parameter. One that holds U+0000, which no text here can, counts as absent.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
         let mut pairs = url::form_urlencoded::parse(self.request.query_string().as_bytes());
-        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        let value = pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        value.filter(|value| !value.contains('\0'))
     }
 
     /// `?include=embeddings` (a comma list).
@@ -276,7 +283,7 @@ fn count(caller: &Caller, platform: &Platform) -> Result<(), ApiError> {
         Some(Err(exceeded)) => (Some(exceeded.allowance), Some(exceeded)),
     };
     if let Some(context) = context::current() {
-        context.identified(caller.principal.clone(), allowance);
+        context.identified(caller.principal.clone(), caller.is_service(), allowance);
     }
     exceeded.map_or(Ok(()), |exceeded| Err(rate_exceeded(exceeded)))
 }

@@ -46,7 +46,14 @@ impl KeySource for ControlPlane {
 #[derive(Debug)]
 pub struct Keys {
     source: Arc<dyn KeySource>,
-    seen: RwLock<HashMap<String, Seen>>,
+    memory: RwLock<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    seen: HashMap<String, Seen>,
+    /// How often a key was to be forgotten: what was looked up before the last time may be out of date.
+    forgotten: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -58,12 +65,14 @@ struct Seen {
 impl Keys {
     #[must_use]
     pub fn new(source: Arc<dyn KeySource>) -> Self {
-        Self { source, seen: RwLock::new(HashMap::new()) }
+        Self { source, memory: RwLock::default() }
     }
 
     /// Forgets a key, so that its revocation holds in this process at once.
     pub fn forget(&self, id: &str) {
-        self.seen.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+        memory.seen.remove(id);
+        memory.forgotten += 1;
     }
 
     /// The record of the key that `token` (`key_id.secret`) is.
@@ -85,7 +94,10 @@ impl Keys {
     }
 
     async fn record(&self, id: &str, presented: &str) -> Result<Option<Arc<KeyRecord>>, ApiError> {
-        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        let (seen, forgotten) = {
+            let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
+            (memory.seen.get(id).cloned(), memory.forgotten)
+        };
         if let Some(seen) = &seen
             && seen.at.elapsed() < FRESH
             && seen.record.secret_sha256 == presented
@@ -94,9 +106,9 @@ impl Keys {
         }
         let lookup = KeyLookup { id: id.into(), secret_sha256: presented.to_owned() };
         match self.source.find(lookup).await {
-            Ok(Some(record)) => Ok(Some(self.remember(record))),
+            Ok(Some(record)) => Ok(Some(self.remember(record, forgotten))),
             Ok(None) => {
-                self.forget(id);
+                self.memory.write().unwrap_or_else(PoisonError::into_inner).seen.remove(id);
                 Ok(None)
             }
             // Keys that were seen before go on working while the control plane is away.
@@ -111,9 +123,14 @@ impl Keys {
         }
     }
 
-    fn remember(&self, record: KeyRecord) -> Arc<KeyRecord> {
+    /// Remembers what was looked up when keys had been `forgotten` so often.
+    fn remember(&self, record: KeyRecord, forgotten: u64) -> Arc<KeyRecord> {
         let record = Arc::new(record);
-        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+        if memory.forgotten != forgotten {
+            return record;
+        }
+        let seen = &mut memory.seen;
         if seen.len() >= REMEMBERED_MAX {
             seen.retain(|_, seen| seen.at.elapsed() < FRESH);
             if seen.len() >= REMEMBERED_MAX {
@@ -152,6 +169,7 @@ mod tests {
     };
     use futures_util::future::BoxFuture;
     use sha2::{Digest as _, Sha256};
+    use tokio::sync::Semaphore;
 
     use super::{KeySource, KeySourceError, Keys, split_key};
 
@@ -182,6 +200,41 @@ mod tests {
                 }))
             })
         }
+    }
+
+    /// Answers once it is told to.
+    #[derive(Debug)]
+    struct Slow {
+        source: Source,
+        go: Semaphore,
+    }
+
+    impl KeySource for Slow {
+        fn find(&self, lookup: KeyLookup) -> BoxFuture<'_, Result<Option<KeyRecord>, KeySourceError>> {
+            let found = self.source.find(lookup);
+            Box::pin(async move {
+                self.go.acquire().await.unwrap().forget();
+                found.await
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_up_before_a_revocation_is_not_remembered_after_it() {
+        let source = Arc::new(Slow { source: Source::default(), go: Semaphore::new(0) });
+        let keys = Arc::new(Keys::new(source.clone()));
+        let asking = tokio::spawn({
+            let keys = Arc::clone(&keys);
+            async move { keys.check("known.right").await.map(drop) }
+        });
+        while source.source.asked.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        keys.forget("known");
+        source.go.add_permits(2);
+        asking.await.unwrap().unwrap();
+        keys.check("known.right").await.unwrap();
+        assert_eq!(source.source.asked.load(Ordering::SeqCst), 2);
     }
 
     #[test]

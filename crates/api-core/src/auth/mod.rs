@@ -90,7 +90,7 @@ impl Authenticator {
     pub async fn identify(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
         let token = credential(headers)?;
         if let Some(header) = jwt::header_of(&token) {
-            return if header.kid.as_deref() == Some(api_client::token::KEY_ID) {
+            return if header.kid() == Some(api_client::token::KEY_ID) {
                 self.service(&token)
             } else {
                 let principal = self.jwt.verify(&token)?;

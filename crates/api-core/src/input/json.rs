@@ -131,6 +131,14 @@ fn write_value(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
+        // `1` and `1.0` are one number; beyond 2^53 a double is no longer sure which.
+        Value::Number(number) => match number.as_f64() {
+            Some(value) if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 => {
+                // Adding zero makes `-0` a `0`.
+                out.push_str(&format!("{:.0}", value + 0.0));
+            }
+            _ => out.push_str(&number.to_string()),
+        },
         scalar => out.push_str(&scalar.to_string()),
     }
 }
@@ -173,5 +181,15 @@ mod tests {
         let other = parse(br#"{"b":2,"a":{"y":[2,1],"x":1}}"#).unwrap();
         assert_eq!(canonical(&one), canonical(&two));
         assert_ne!(canonical(&one), canonical(&other));
+    }
+
+    #[test]
+    fn equal_numbers_are_equal_however_they_are_written() {
+        let written = |text: &str| canonical(&parse(format!(r#"{{"n":{text}}}"#).as_bytes()).unwrap());
+        assert_eq!(written("100"), written("1e2"));
+        assert_eq!(written("0"), written("-0.0"));
+        assert_ne!(written("1"), written("1.5"));
+        assert_ne!(written("9007199254740993"), written("9007199254740992"));
+        assert_ne!(written("1"), written("\"1\""));
     }
 }

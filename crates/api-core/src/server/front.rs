@@ -22,7 +22,8 @@ struct Resource {
 }
 
 impl Front {
-    pub(super) fn new(label: &'static str, services: &[Service]) -> Self {
+    /// `pages` are the paths that are read with GET beside the services' own; only they are served when `pages_only`.
+    pub(super) fn new(label: &'static str, services: &[Service], pages: &[&str], pages_only: bool) -> Self {
         let mut documents = services.iter().map(|service| service.openapi.clone());
         let mut openapi = documents.next().unwrap_or_default();
         for document in documents {
@@ -35,12 +36,12 @@ impl Front {
         for service in services {
             service_of.extend(service.openapi.paths.paths.keys().map(|path| (path.clone(), service.name)));
         }
-        let resources = openapi
-            .paths
-            .paths
-            .iter()
-            .map(|(path, item)| Resource { definition: ResourceDef::new(path.as_str()), methods: methods(item) });
-        Self { label, services: services.to_vec(), resources: resources.collect(), openapi, service_of }
+        let resource = |path: &str, methods| Resource { definition: ResourceDef::new(path), methods };
+        let mut resources: Vec<Resource> = pages.iter().map(|path| resource(path, vec!["GET"])).collect();
+        if !pages_only {
+            resources.extend(openapi.paths.paths.iter().map(|(path, item)| resource(path, methods(item))));
+        }
+        Self { label, services: services.to_vec(), resources, openapi, service_of }
     }
 
     /// The methods of the resource at `path`; `None` when there is no such resource.
@@ -63,6 +64,7 @@ impl Front {
     }
 
     pub(super) fn is_slow(&self, method: &Method, path: &str) -> bool {
+        let path = path.trim_end_matches('/');
         self.services.iter().any(|service| (service.is_slow)(method, path))
     }
 }

@@ -107,7 +107,8 @@ pub async fn asked_to_stop() -> std::io::Result<()> {
 fn http_server(platform: &Arc<Platform>, mount: Mount) -> std::io::Result<actix_web::dev::Server> {
     let keep_alive = Duration::from_secs(platform.core.keep_alive);
     let Mount { listener, label, services, internal, metrics_only } = mount;
-    let front = web::Data::new(Front::new(label, &services));
+    let pages = if metrics_only { pages::METRICS_ONLY } else { pages::ALL };
+    let front = web::Data::new(Front::new(label, &services, pages, metrics_only));
     let platform = web::Data::from(Arc::clone(platform));
     let app = move || {
         App::new()

@@ -21,6 +21,21 @@ use crate::{
     reply::Reply,
 };
 
+/// The paths of [`routes`].
+pub(super) const ALL: &[&str] = &[
+    "/health",
+    "/health/detailed",
+    "/ready",
+    "/metrics",
+    "/api/v1/openapi.json",
+    "/docs",
+    "/docs/docs.js",
+    "/docs/docs.css",
+    "/",
+];
+/// The paths of [`metrics_only`].
+pub(super) const METRICS_ONLY: &[&str] = &["/metrics", "/health"];
+
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/health", web::get().to(health))

@@ -9,7 +9,7 @@ use super::{
     Entity, ItemMetadata, KnowledgeId, KnowledgeItem, Origin, SchemaType, completeness, confidence,
     ids::item_id,
     quality, round2,
-    schema_types::{resolve, shown},
+    schema_types::{resolve, shown_type},
     trust,
 };
 
@@ -62,7 +62,7 @@ pub fn build_item(subject: &Subject<'_>, draft: ItemDraft<'_>) -> KnowledgeItem 
         entity: Entity {
             id: subject.record.clone(),
             name,
-            kind: shown(subject.entity_type),
+            kind: shown_type(subject.entity_type),
             text: draft.text.clone(),
             quality_score: round2(quality),
             trust_score: round2(trust),
@@ -107,6 +107,12 @@ pub fn expand_records(values: &[Value]) -> Vec<(String, &Value)> {
         }
     }
     entries
+}
+
+/// The values of a list with their places.
+#[must_use]
+pub fn item_entries(values: &[Value]) -> Vec<(String, &Value)> {
+    numbered(values).collect()
 }
 
 fn numbered(values: &[Value]) -> impl Iterator<Item = (String, &Value)> {

@@ -83,7 +83,8 @@ impl SchemaType {
 }
 
 /// The `type` of an entity as it is shown: a known type in its own spelling, else as given.
-pub(super) fn shown(entity_type: Option<&str>) -> String {
+#[must_use]
+pub fn shown_type(entity_type: Option<&str>) -> String {
     let given = entity_type.map_or(THING.name, str::trim);
     SchemaType::find(given).map_or(given, |known| known.name).to_owned()
 }
@@ -107,7 +108,7 @@ pub fn resolve(name: &str, entity_type: Option<&str>) -> Resolved {
 
 #[cfg(test)]
 mod tests {
-    use super::{SchemaType, TYPES, resolve, shown};
+    use super::{SchemaType, TYPES, resolve, shown_type};
 
     #[test]
     fn known_types_resolve_in_any_case() {
@@ -138,9 +139,9 @@ mod tests {
 
     #[test]
     fn the_type_is_shown_in_its_own_spelling_or_as_given() {
-        assert_eq!(shown(Some("person")), "Person");
-        assert_eq!(shown(Some(" Skill ")), "Skill");
-        assert_eq!(shown(None), "Thing");
+        assert_eq!(shown_type(Some("person")), "Person");
+        assert_eq!(shown_type(Some(" Skill ")), "Skill");
+        assert_eq!(shown_type(None), "Thing");
     }
 
     #[test]

@@ -123,9 +123,7 @@ async fn a_literal_address_is_refused_before_anything_is_sent() {
 #[tokio::test]
 async fn redirects_are_answers_and_not_followed() {
     let target = fixed(with_body("must not be fetched")).await;
-    let address =
-        fixed(format!("HTTP/1.1 302 Found\r\nlocation: http://{target}/\r\ncontent-length: 0\r\n\r\n"))
-            .await;
+    let address = fixed(format!("HTTP/1.1 302 Found\r\nlocation: http://{target}/\r\ncontent-length: 0\r\n\r\n")).await;
     let answer = open_client().send(Request::get(format!("http://{address}/"))).await.unwrap();
     assert_eq!(answer.status, 302);
     assert!(answer.body.is_empty());

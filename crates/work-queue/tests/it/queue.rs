@@ -142,7 +142,10 @@ fn a_cancelled_job_is_never_claimed_and_its_runner_loses_the_lease() {
     let lease = claim(&mut conn, KIND, 1, LEASE).unwrap()[0].lease;
     assert_eq!(cancel(&mut conn, KIND, "a").unwrap(), 1);
     assert!(matches!(finish(&mut conn, &lease), Err(Error::LeaseLost)));
-    assert_eq!((state(&mut conn, waiting), state(&mut conn, running)), ("cancelled".to_owned(), "cancelled".to_owned()));
+    assert_eq!(
+        (state(&mut conn, waiting), state(&mut conn, running)),
+        ("cancelled".to_owned(), "cancelled".to_owned())
+    );
     assert_eq!(cancel(&mut conn, KIND, "a").unwrap(), 0);
 }
 

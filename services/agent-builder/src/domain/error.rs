@@ -57,9 +57,7 @@ impl From<Fault> for Failure {
             Fault::Unavailable(builder) => {
                 (Self::new(Code::UpstreamUnavailable, "Failed to connect to builder service"), builder.field())
             }
-            Fault::Timeout(builder) => {
-                (Self::new(Code::UpstreamTimeout, "Builder service timed out"), builder.field())
-            }
+            Fault::Timeout(builder) => (Self::new(Code::UpstreamTimeout, "Builder service timed out"), builder.field()),
             // Whatever field of its own the builder names, the occupation is what the caller can change.
             Fault::Refused { code, message, suggestions } => {
                 let mut failure = Self::new(code, message);

@@ -14,8 +14,7 @@ pub(crate) struct Known {
 /// The new skills, then those that survive; what a client wrote wins over what was derived.
 pub(crate) fn skills(derived: Vec<Skill>, kept: Vec<Skill>) -> Vec<Skill> {
     let written: HashSet<&str> = kept.iter().map(|skill| skill.skill_id.as_str()).collect();
-    let mut out: Vec<Skill> =
-        derived.into_iter().filter(|skill| !written.contains(skill.skill_id.as_str())).collect();
+    let mut out: Vec<Skill> = derived.into_iter().filter(|skill| !written.contains(skill.skill_id.as_str())).collect();
     out.extend(kept);
     out
 }

@@ -4,13 +4,13 @@ pub(crate) mod agents;
 pub(crate) mod building;
 pub(crate) mod builds;
 mod error;
-mod events;
-mod merge;
+pub(crate) mod events;
+pub(crate) mod merge;
 pub(crate) mod ports;
 pub(crate) mod record;
 pub(crate) mod role_model;
-mod tags;
+pub(crate) mod tags;
 mod texts;
 pub(crate) mod waiting;
 
-pub(crate) use error::{Error, Failure};
+pub(crate) use error::{Error, Failure, More};

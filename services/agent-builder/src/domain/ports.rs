@@ -33,7 +33,11 @@ pub(crate) enum Fault {
     Unavailable(Builder),
     Timeout(Builder),
     /// It cannot be done with what was asked (422).
-    Refused { code: Code, message: String, suggestions: Vec<String> },
+    Refused {
+        code: Code,
+        message: String,
+        suggestions: Vec<String>,
+    },
 }
 
 /// Whom knowledge is gathered about, and from where.
@@ -55,7 +59,7 @@ pub(crate) struct Inquiry {
 }
 
 /// What was found, each item with its embedding.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gathered {
     pub(crate) knowledge_items: Vec<KnowledgeItem>,
     pub(crate) sources: Vec<SourceReport>,

@@ -14,7 +14,7 @@ pub(crate) const CONFIDENCE_MIN: f64 = 0.5;
 /// names of those that are certain enough), without repeats.
 pub(crate) fn tags<'a>(
     agent_id: &str,
-    role_model: &RoleModel,
+    role_model: &'a RoleModel,
     skills: impl IntoIterator<Item = &'a str>,
 ) -> Vec<String> {
     let own = format!("agent.{}:v1", agent_id.replace(|c: char| !is_plain(c), "-"));
@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn tags_come_from_id_capabilities_occupation_and_skills_in_this_order() {
-        let found = tags("a:b.c_d", &role_model(&["Prove Theorems!", "--", "Naïve Bayes"]), ["C++ & Rust", "prove theorems"]);
+        let found =
+            tags("a:b.c_d", &role_model(&["Prove Theorems!", "--", "Naïve Bayes"]), ["C++ & Rust", "prove theorems"]);
         let expected =
             ["agent.a-b.c_d:v1", "prove-theorems:v1", "na-ve-bayes:v1", "higher-education-lecturer:v1", "c-rust:v1"];
         assert_eq!(found, expected);

@@ -5,6 +5,7 @@ pub(crate) mod builds;
 pub(crate) mod knowledge;
 mod raw;
 pub(crate) mod records;
+pub(crate) mod restored;
 mod schema;
 pub(crate) mod skills;
 

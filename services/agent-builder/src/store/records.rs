@@ -144,6 +144,19 @@ pub(crate) fn page(
     Ok((records, pagination))
 }
 
+/// Up to `limit` agents with their vectors in the order of their ids, from behind one.
+pub(crate) fn after(conn: &mut PgConnection, agent_id: &str, limit: i64) -> QueryResult<Vec<Record>> {
+    let rows: Vec<Row> = agent_records::table
+        .filter(agent_records::agent_id.gt(agent_id))
+        .order(agent_records::agent_id)
+        .limit(limit)
+        .select(Row::as_select())
+        .load(conn)?;
+    let mut records = rows.into_iter().map(Row::record).collect::<QueryResult<Vec<_>>>()?;
+    show_vectors(conn, &mut records)?;
+    Ok(records)
+}
+
 /// Puts skills and items with their vectors in the place of those without.
 fn show_vectors(conn: &mut PgConnection, records: &mut [Record]) -> QueryResult<()> {
     let ids: Vec<&str> = records.iter().map(|record| record.agent_id.as_str()).collect();

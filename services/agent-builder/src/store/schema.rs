@@ -26,7 +26,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
+    use diesel::sql_types::{Array, Double, Integer, Nullable, Text};
     use pgvector::sql_types::Vector;
 
     agent_skills (agent_id, position) {
@@ -51,7 +51,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::*;
+    use diesel::sql_types::{Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz};
     use pgvector::sql_types::Vector;
 
     agent_knowledge (agent_id, position) {

@@ -23,10 +23,8 @@ const TOKEN: Text = Text::chars(0..=1000);
 /// Reads the body of a request for the first key.
 pub(super) fn bootstrap(body: &Object) -> Result<Bootstrap, ApiError> {
     let mut fields = Fields::of(body);
-    let read = Bootstrap {
-        name: fields.optional("name", &NAME),
-        bootstrap_token: fields.optional("bootstrap_token", &TOKEN),
-    };
+    let read =
+        Bootstrap { name: fields.optional("name", &NAME), bootstrap_token: fields.optional("bootstrap_token", &TOKEN) };
     fields.finish()?;
     Ok(read)
 }
@@ -93,7 +91,7 @@ fn named<T: std::str::FromStr>(field: &str, value: &Value, must: &str) -> Result
 
 #[cfg(test)]
 mod tests {
-    use api_types::auth::Role;
+    use api_types::auth::{Role, Scope};
     use chrono::Utc;
     use serde_json::{Value, json};
 
@@ -128,6 +126,6 @@ mod tests {
         let body = json!({"name": "n", "roles": ["developer", "service"], "permissions": ["task:read", "tasks:read"]});
         let read = new_key(body.as_object().unwrap(), Utc::now()).unwrap();
         assert_eq!(read.roles, Some(vec![Role::Service]));
-        assert_eq!(read.permissions.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(), ["tasks:read"]);
+        assert_eq!(read.permissions.iter().map(Scope::as_str).collect::<Vec<_>>(), ["tasks:read"]);
     }
 }

@@ -6,11 +6,7 @@ use api_core::{
     error::ApiError,
     reply::Reply,
 };
-use api_types::{
-    error::Code,
-    events::EventBatch,
-    keys::KeyLookup,
-};
+use api_types::{error::Code, events::EventBatch, keys::KeyLookup};
 
 use crate::{
     App,

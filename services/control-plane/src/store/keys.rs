@@ -2,6 +2,7 @@
 
 use api_core::list::{Field, Kind, ListQuery, ListSpec, page as list_page};
 use api_types::{
+    auth::Scope,
     envelope::Pagination,
     keys::{KeyId, KeyRecord},
 };
@@ -79,7 +80,7 @@ pub(crate) fn is_any(conn: &mut PgConnection) -> QueryResult<bool> {
 /// Stores a key, and returns it as it is stored.
 pub(crate) fn insert(conn: &mut PgConnection, key: &NewStored, secret_sha256: &str) -> QueryResult<Stored> {
     let roles: Vec<&str> = key.roles.iter().map(|role| role.as_str()).collect();
-    let permissions: Vec<&str> = key.permissions.iter().map(|scope| scope.as_str()).collect();
+    let permissions: Vec<&str> = key.permissions.iter().map(Scope::as_str).collect();
     diesel::insert_into(keys::table)
         .values((
             keys::id.eq(&key.id),
@@ -163,9 +164,7 @@ pub(crate) fn look_up(
     if is_news && found.is_active(now) && found.secret_sha256 == presented_sha256 {
         // Of several at once, one writes.
         let stale = keys::last_used_at.is_null().or(keys::last_used_at.lt(before));
-        diesel::update(keys::table.find(id).filter(stale))
-            .set(keys::last_used_at.eq(Some(now)))
-            .execute(conn)?;
+        diesel::update(keys::table.find(id).filter(stale)).set(keys::last_used_at.eq(Some(now))).execute(conn)?;
     }
     Ok(Some(record(found)))
 }

@@ -2,9 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use api_types::knowledge::{
-    ItemDraft, ItemMetadata, KnowledgeItem, Origin, SourceName, Subject, build_item,
-};
+use api_types::knowledge::{ItemDraft, ItemMetadata, KnowledgeItem, Origin, SourceName, Subject, build_item};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization as _;
@@ -22,7 +20,10 @@ pub enum FoundIn {
     Wikipedia,
     Wikidata,
     /// A page of the web, by its host, and who found it.
-    Web { by: SourceName, host: String },
+    Web {
+        by: SourceName,
+        host: String,
+    },
 }
 
 impl FoundIn {
@@ -136,13 +137,7 @@ impl<'a> Collection<'a> {
         self.items
     }
 
-    fn add_text(
-        &mut self,
-        round: u32,
-        identifier: &str,
-        found: &FoundText,
-        added: &mut Vec<String>,
-    ) {
+    fn add_text(&mut self, round: u32, identifier: &str, found: &FoundText, added: &mut Vec<String>) {
         let texts = passages::cut(&found.text);
         let several = texts.len() > 1;
         let mut attributes = found.attributes.clone();
@@ -152,9 +147,7 @@ impl<'a> Collection<'a> {
             }
             if self.summarised.insert(found.label.clone()) {
                 let summary = found.summary.as_deref().unwrap_or(text);
-                attributes
-                    .entry("summary")
-                    .or_insert_with(|| Value::String(summary_of(summary)));
+                attributes.entry("summary").or_insert_with(|| Value::String(summary_of(summary)));
             }
             let passage = found.metadata.passage.or_else(|| several.then_some(number));
             let item = build_item(
@@ -167,11 +160,7 @@ impl<'a> Collection<'a> {
                     confidence: None,
                     timestamp: self.now,
                     attributes: std::mem::take(&mut attributes),
-                    metadata: ItemMetadata {
-                        passage,
-                        round: Some(round),
-                        ..found.metadata.clone()
-                    },
+                    metadata: ItemMetadata { passage, round: Some(round), ..found.metadata.clone() },
                 },
             );
             *self.counts.entry(found.found_in.source()).or_default() += 1;

@@ -4,6 +4,7 @@
 
 pub mod deepen;
 pub mod documents;
+pub mod entities;
 pub mod extract;
 pub mod items;
 pub mod passages;

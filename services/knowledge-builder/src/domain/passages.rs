@@ -109,13 +109,10 @@ fn is_closing(c: char) -> bool {
 /// Whether a full stop after this text ends an abbreviation (`Dr`, `e.g`, an initial) rather than a sentence.
 fn is_abbreviation(before: &str) -> bool {
     const KNOWN: [&str; 17] = [
-        "dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "etc", "cf", "no", "vol", "fig",
-        "ca", "approx", "inc",
+        "dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "vs", "etc", "cf", "no", "vol", "fig", "ca", "approx", "inc",
     ];
-    let word = before
-        .rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '[' | '"' | '“'))
-        .next()
-        .unwrap_or_default();
+    let word =
+        before.rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '[' | '"' | '“')).next().unwrap_or_default();
     let initial = word.chars().count() == 1 && word.chars().all(char::is_alphabetic);
     let dotted = word.split('.').count() > 1 && word.split('.').all(|part| part.chars().count() == 1);
     initial || dotted || KNOWN.iter().any(|known| word.eq_ignore_ascii_case(known))
@@ -167,11 +164,8 @@ mod tests {
     fn long_texts_are_cut_at_paragraphs() {
         let paragraphs: Vec<String> = (0..5).map(|number| sentence(number, 400)).collect();
         let text = paragraphs.join("\n\n");
-        let expected: Vec<String> = vec![
-            paragraphs[..2].join("\n\n"),
-            paragraphs[2..4].join("\n\n"),
-            paragraphs[4].clone(),
-        ];
+        let expected: Vec<String> =
+            vec![paragraphs[..2].join("\n\n"), paragraphs[2..4].join("\n\n"), paragraphs[4].clone()];
         assert_eq!(checked(&text), expected);
         let windows = text.replace('\n', "\r\n");
         assert_eq!(checked(&windows).len(), 3);
@@ -194,10 +188,7 @@ mod tests {
     #[test]
     fn long_paragraphs_are_cut_at_sentences() {
         let sentences: Vec<String> = (0..4).map(|number| sentence(number, 450)).collect();
-        assert_eq!(
-            checked(&sentences.join(" ")),
-            [sentences[..2].join(" "), sentences[2..].join(" ")]
-        );
+        assert_eq!(checked(&sentences.join(" ")), [sentences[..2].join(" "), sentences[2..].join(" ")]);
         let quoted = format!("{} \"Really?\" {}", sentence(1, 900), sentence(2, 500));
         assert!(checked(&quoted)[0].ends_with("\"Really?\""));
     }

@@ -100,16 +100,11 @@ fn replaced<'a>(pattern: &Regex, text: Cow<'a, str>, with: &str) -> Cow<'a, str>
 
 #[expect(clippy::expect_used, reason = "the patterns are constants and a test compiles each")]
 fn pattern(text: &str) -> Regex {
-    RegexBuilder::new(text)
-        .case_insensitive(true)
-        .dot_matches_new_line(true)
-        .build()
-        .expect("a constant pattern")
+    RegexBuilder::new(text).case_insensitive(true).dot_matches_new_line(true).build().expect("a constant pattern")
 }
 
 /// A script or style with all it holds, closed or not.
-static SCRIPT: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"<(?:script|style)\b.*?(?:</(?:script|style)\s*>|$)"));
+static SCRIPT: LazyLock<Regex> = LazyLock::new(|| pattern(r"<(?:script|style)\b.*?(?:</(?:script|style)\s*>|$)"));
 
 static TAG: LazyLock<Regex> = LazyLock::new(|| pattern(r"</?[a-z][a-z0-9:-]*(?:\s[^<>]*|/)?>|<!--.*?-->"));
 
@@ -158,22 +153,11 @@ static NAMED_SECRET: LazyLock<Regex> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        KNOWN_SECRET, MODEL_ORDER, MODEL_TOKEN, NAMED_SECRET, PRIVATE_KEY, SCRIPT,
-        TAG, clean, foreign,
-    };
+    use super::{KNOWN_SECRET, MODEL_ORDER, MODEL_TOKEN, NAMED_SECRET, PRIVATE_KEY, SCRIPT, TAG, clean, foreign};
 
     #[test]
     fn every_pattern_compiles() {
-        for pattern in [
-            &SCRIPT,
-            &TAG,
-            &MODEL_TOKEN,
-            &MODEL_ORDER,
-            &PRIVATE_KEY,
-            &KNOWN_SECRET,
-            &NAMED_SECRET,
-        ] {
+        for pattern in [&SCRIPT, &TAG, &MODEL_TOKEN, &MODEL_ORDER, &PRIVATE_KEY, &KNOWN_SECRET, &NAMED_SECRET] {
             assert!(!pattern.as_str().is_empty());
         }
     }
@@ -258,15 +242,11 @@ mod tests {
             (format!("key sk-{alphanumeric} end"), "key [redacted] end"),
             (format!("ghp_{alphanumeric}"), "[redacted]"),
             ("AKIAIOSFODNN7EXAMPLE is".to_owned(), "[redacted] is"),
-            (
-                "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N".to_owned(),
-                "[redacted]",
-            ),
+            ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N".to_owned(), "[redacted]"),
             (format!("api_key: \"{alphanumeric}\""), "api_key: \"[redacted]\""),
             (format!("Authorization: Bearer {alphanumeric}"), "Authorization: Bearer [redacted]"),
             (
-                "before -----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- after"
-                    .to_owned(),
+                "before -----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- after".to_owned(),
                 "before [redacted] after",
             ),
             ("-----BEGIN PRIVATE KEY-----\nMIIE".to_owned(), "[redacted]"),

@@ -35,8 +35,7 @@ pub fn fuse(by_text: &[Ranked], by_vector: &[Ranked]) -> Vec<Found> {
     let mut scores: HashMap<(&str, &str), f64> = HashMap::new();
     for ranking in [by_text, by_vector] {
         for (place, ranked) in (1u32..).zip(ranking) {
-            *scores.entry((&ranked.record, &ranked.item)).or_default() +=
-                1.0 / (SMOOTHING + f64::from(place));
+            *scores.entry((&ranked.record, &ranked.item)).or_default() += 1.0 / (SMOOTHING + f64::from(place));
         }
     }
     let mut items: Vec<_> = scores.into_iter().collect();
@@ -66,10 +65,7 @@ mod tests {
     use super::{Found, Ranked, fuse};
 
     fn ranking(entries: &[(&str, &str)]) -> Vec<Ranked> {
-        entries
-            .iter()
-            .map(|(record, item)| Ranked { record: (*record).to_owned(), item: (*item).to_owned() })
-            .collect()
+        entries.iter().map(|(record, item)| Ranked { record: (*record).to_owned(), item: (*item).to_owned() }).collect()
     }
 
     fn relevance_of(found: &[Found], record: &str) -> f64 {
@@ -103,8 +99,7 @@ mod tests {
 
     #[test]
     fn at_most_ten_items_of_a_record_are_shown() {
-        let items: Vec<_> =
-            (0..30).map(|n| Ranked { record: "r".into(), item: format!("i{n:02}") }).collect();
+        let items: Vec<_> = (0..30).map(|n| Ranked { record: "r".into(), item: format!("i{n:02}") }).collect();
         let found = fuse(&items, &[]);
         let expected: Vec<_> = (0..10).map(|n| format!("i{n:02}")).collect();
         assert_eq!(found[0].items, expected);
@@ -112,10 +107,8 @@ mod tests {
 
     #[test]
     fn relevance_never_increases_and_equals_stand_by_id() {
-        let by_text: Vec<_> =
-            (0..200).map(|n| Ranked { record: format!("t{n}"), item: "i".into() }).collect();
-        let by_vector: Vec<_> =
-            (0..200).map(|n| Ranked { record: format!("v{n}"), item: "i".into() }).collect();
+        let by_text: Vec<_> = (0..200).map(|n| Ranked { record: format!("t{n}"), item: "i".into() }).collect();
+        let by_vector: Vec<_> = (0..200).map(|n| Ranked { record: format!("v{n}"), item: "i".into() }).collect();
         let found = fuse(&by_text, &by_vector);
         assert!(found.windows(2).all(|pair| pair[0].relevance >= pair[1].relevance));
         assert!(found.iter().all(|found| found.relevance > 0.0 && found.relevance <= 1.0));

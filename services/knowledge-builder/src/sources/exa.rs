@@ -55,9 +55,8 @@ impl Source for Exa {
                 "numResults": RESULTS,
                 "contents": {"text": {"maxCharacters": TEXT_CHARACTERS}},
             });
-            let request = Request::post(address(&self.base, "search"))
-                .header("x-api-key", self.key.expose())
-                .json(&query);
+            let request =
+                Request::post(address(&self.base, "search")).header("x-api-key", self.key.expose()).json(&query);
             let answer: Answer = json(&self.client, request).await?;
             let pages = answer.results.iter().map(|hit| Page {
                 url: &hit.url,

@@ -1,6 +1,6 @@
 //! Pages of the web as search engines hand them over.
 
-use api_types::knowledge::{ItemMetadata, SourceName, trust, Origin};
+use api_types::knowledge::{ItemMetadata, Origin, SourceName, trust};
 use serde_json::Map;
 use url::Url;
 

@@ -7,9 +7,7 @@ use std::{
 };
 
 use api_core::metrics::Counters;
-use api_types::knowledge::{
-    SkipReason, SourceErrorCode, SourceName, SourceReport, SourceStatus,
-};
+use api_types::knowledge::{SkipReason, SourceErrorCode, SourceName, SourceReport, SourceStatus};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -73,11 +71,7 @@ pub struct Answer {
 }
 
 impl Runner {
-    pub(super) fn new(
-        sources: Vec<(SourceName, Availability)>,
-        timing: Timing,
-        blocked: &[String],
-    ) -> Self {
+    pub(super) fn new(sources: Vec<(SourceName, Availability)>, timing: Timing, blocked: &[String]) -> Self {
         let place = |availability| match availability {
             Availability::Enabled(source) => Place::Here(source, Circuit::new(timing.rest)),
             Availability::Disabled => Place::Missing(SkipReason::Disabled),
@@ -105,9 +99,14 @@ impl Runner {
     }
 
     /// Asks the sources for one identifier: those that search side by side, then the one that reads a page they found.
-    async fn ask_all(&self, place: usize, identifier: &str, searches: &[Ready<'_>], reader: Option<Ready<'_>>) -> Asked {
-        let mut question =
-            Question { identifier: identifier.to_owned(), language: self.language.clone(), page: None };
+    async fn ask_all(
+        &self,
+        place: usize,
+        identifier: &str,
+        searches: &[Ready<'_>],
+        reader: Option<Ready<'_>>,
+    ) -> Asked {
+        let mut question = Question { identifier: identifier.to_owned(), language: self.language.clone(), page: None };
         let calls = searches.iter().map(|ready| self.call(*ready, &question));
         let mut calls = join_all(calls).await;
         let texts = calls.iter().filter_map(|call| call.result.as_ref().ok()).flat_map(|found| &found.texts);

@@ -109,18 +109,14 @@ impl Settings {
                 let base = self.wikipedia_url.replace("{language}", &self.knowledge_language);
                 Availability::Enabled(Box::new(Wikipedia::new(client(), base)))
             }
-            SourceName::Wikidata => {
-                Availability::Enabled(Box::new(Wikidata::new(client(), self.wikidata_url.clone())))
+            SourceName::Wikidata => Availability::Enabled(Box::new(Wikidata::new(client(), self.wikidata_url.clone()))),
+            SourceName::Tavily => {
+                keyed(&self.tavily_api_key, &|key| Box::new(Tavily::new(client(), self.tavily_url.clone(), key)))
             }
-            SourceName::Tavily => keyed(&self.tavily_api_key, &|key| {
-                Box::new(Tavily::new(client(), self.tavily_url.clone(), key))
-            }),
-            SourceName::Brave => keyed(&self.brave_api_key, &|key| {
-                Box::new(Brave::new(client(), self.brave_url.clone(), key))
-            }),
-            SourceName::Exa => {
-                keyed(&self.exa_api_key, &|key| Box::new(Exa::new(client(), self.exa_url.clone(), key)))
+            SourceName::Brave => {
+                keyed(&self.brave_api_key, &|key| Box::new(Brave::new(client(), self.brave_url.clone(), key)))
             }
+            SourceName::Exa => keyed(&self.exa_api_key, &|key| Box::new(Exa::new(client(), self.exa_url.clone(), key))),
             SourceName::Firecrawl => keyed(&self.firecrawl_api_key, &|key| {
                 Box::new(Firecrawl::new(client(), self.firecrawl_url.clone(), key))
             }),

@@ -112,9 +112,6 @@ pub(super) fn query_text(name: &str, value: Option<String>) -> Result<String, Ap
     if text.trim().is_empty() || text.chars().count() > 200 {
         return Err(ApiError::field(Code::InvalidRange, name, format!("{name} must have 1 to 200 characters")));
     }
-    if text.contains('\0') {
-        return Err(ApiError::field(Code::InvalidFormat, name, format!("{name} must not hold U+0000")));
-    }
     Ok(text)
 }
 

@@ -15,10 +15,13 @@ use api_types::{
     envelope::{Failure, Success},
     skills::SkillSet,
 };
-use serde_json::{Map, json};
+use serde_json::{Map, Value};
 
 use super::{input, skill_sets::NewSkillSet};
 use crate::app::App;
+
+/// What stands at the top, too.
+const FLAT: [&str; 3] = ["skills", "total_skills", "occupation"];
 
 /// Derive skills for an occupation. Use `POST /api/v1/skills` instead.
 #[utoipa::path(tag = "deprecated", request_body = NewSkillSet,
@@ -33,12 +36,11 @@ pub(super) async fn create_skill_set_legacy(
     let (order, mode) = input::order(&body.0, true)?;
     call.once(&app.db, &body, async {
         let set = app.create_set(order, mode, call.caller.id()).await?;
-        let flat = Map::from_iter([
-            ("skills".to_owned(), json!(set.skills)),
-            ("total_skills".to_owned(), json!(set.total_skills)),
-            ("occupation".to_owned(), json!(set.occupation)),
-        ]);
-        Ok(Reply::created(&set)?.deprecated("POST /api/v1/skills", flat))
+        // Through text, so that the flat keys read digit for digit like `data`.
+        let text = serde_json::to_string(&set).map_err(ApiError::internal)?;
+        let data: Map<String, Value> = serde_json::from_str(&text).map_err(ApiError::internal)?;
+        let flat = FLAT.iter().filter_map(|key| Some(((*key).to_owned(), data.get(*key)?.clone()))).collect();
+        Ok(Reply::created(&data)?.deprecated("POST /api/v1/skills", flat))
     })
     .await
 }

@@ -73,6 +73,15 @@ pub(crate) fn labelled(conn: &mut PgConnection, taxonomy: i64, normalised: &str)
     Ok(rows.into_iter().map(|(row, preferred)| LabelHit { occupation: candidate(row), preferred }).collect())
 }
 
+/// Labels near a vector by the index, which knows nothing of taxonomies.
+const NEAR_BY_INDEX: &str = "SELECT normalised, 1 - (embedding <=> $1) AS similarity FROM label_vectors \
+     WHERE model = $2 ORDER BY embedding <=> $1 LIMIT $3";
+/// The same among the labels of the taxonomy, one by one.
+const NEAR_BY_ONE: &str = "SELECT v.normalised, 1 - (v.embedding <=> $1) AS similarity \
+     FROM (SELECT DISTINCT normalised FROM occupation_labels WHERE taxonomy_id = $4) AS own \
+     JOIN label_vectors v ON v.model = $2 AND v.normalised = own.normalised \
+     ORDER BY similarity DESC LIMIT $3";
+
 /// The `count` occupations one of whose labels is nearest to the vector. To be called in a transaction.
 pub(crate) fn nearest(
     conn: &mut PgConnection,
@@ -82,20 +91,26 @@ pub(crate) fn nearest(
     count: i64,
 ) -> QueryResult<Vec<EmbeddingHit>> {
     conn.batch_execute(&format!("SET LOCAL hnsw.ef_search = {SEARCH_WIDTH}"))?;
-    let rows = sql_query(
-        "SELECT o.uri, o.label, o.code, max(near.similarity) AS similarity \
-         FROM (SELECT normalised, 1 - (embedding <=> $1) AS similarity FROM label_vectors WHERE model = $2 \
-               ORDER BY embedding <=> $1 LIMIT $3) AS near \
-         JOIN occupation_labels l ON l.taxonomy_id = $4 AND l.normalised = near.normalised \
-         JOIN occupations o ON o.taxonomy_id = $4 AND o.uri = l.occupation_uri \
-         GROUP BY o.uri, o.label, o.code ORDER BY similarity DESC, o.uri LIMIT $5",
-    )
-    .bind::<SqlVector, _>(Vector::from(vector))
-    .bind::<Text, _>(model)
-    .bind::<BigInt, _>(LABELS_NEAR)
-    .bind::<BigInt, _>(taxonomy)
-    .bind::<BigInt, _>(count)
-    .load::<NearRow>(conn)?;
+    let vector = Vector::from(vector);
+    let mut look = |near: &str| {
+        sql_query(format!(
+            "SELECT o.uri, o.label, o.code, max(near.similarity) AS similarity FROM ({near}) AS near \
+             JOIN occupation_labels l ON l.taxonomy_id = $4 AND l.normalised = near.normalised \
+             JOIN occupations o ON o.taxonomy_id = $4 AND o.uri = l.occupation_uri \
+             GROUP BY o.uri, o.label, o.code ORDER BY similarity DESC, o.uri LIMIT $5",
+        ))
+        .bind::<SqlVector, _>(&vector)
+        .bind::<Text, _>(model)
+        .bind::<BigInt, _>(LABELS_NEAR)
+        .bind::<BigInt, _>(taxonomy)
+        .bind::<BigInt, _>(count)
+        .load::<NearRow>(conn)
+    };
+    let mut rows = look(NEAR_BY_INDEX)?;
+    // Other taxonomies' labels have crowded out its own, or it has few; then looking at each costs little.
+    if rows.len() < usize::try_from(count).unwrap_or_default() {
+        rows = look(NEAR_BY_ONE)?;
+    }
     let hit = |row: NearRow| EmbeddingHit {
         occupation: candidate((row.uri, row.label, row.code)),
         similarity: row.similarity,

@@ -125,14 +125,27 @@ pub(crate) struct Changes {
 /// Stores a set, in the place of the one with its id if there is one, whose creation stays its own. Answers with what
 /// is stored.
 pub(crate) fn put(conn: &mut PgConnection, set: SkillSet) -> QueryResult<SkillSet> {
-    let mut row = row(&set)?;
-    let old = skill_sets::table.find(set.skill_id).for_update().select(Row::as_select()).first(conn).optional()?;
-    if let Some(old) = old {
-        row.created_at = old.created_at;
-        row.created_by = old.created_by;
-        diesel::delete(skill_sets::table.find(set.skill_id)).execute(conn)?;
-    }
-    let stored = diesel::insert_into(skill_sets::table).values(row).returning(Row::as_returning()).get_result(conn)?;
+    use diesel::upsert::excluded;
+    let stored = diesel::insert_into(skill_sets::table)
+        .values(row(&set)?)
+        .on_conflict(skill_sets::skill_id)
+        .do_update()
+        .set((
+            skill_sets::occupation.eq(excluded(skill_sets::occupation)),
+            skill_sets::mode.eq(excluded(skill_sets::mode)),
+            skill_sets::deepening_cycles.eq(excluded(skill_sets::deepening_cycles)),
+            skill_sets::cycles_run.eq(excluded(skill_sets::cycles_run)),
+            skill_sets::stopped_early.eq(excluded(skill_sets::stopped_early)),
+            skill_sets::rounds.eq(excluded(skill_sets::rounds)),
+            skill_sets::sources.eq(excluded(skill_sets::sources)),
+            skill_sets::occupation_match.eq(excluded(skill_sets::occupation_match)),
+            skill_sets::run_id.eq(excluded(skill_sets::run_id)),
+            skill_sets::total_skills.eq(excluded(skill_sets::total_skills)),
+            skill_sets::updated_at.eq(excluded(skill_sets::updated_at)),
+        ))
+        .returning(Row::as_returning())
+        .get_result(conn)?;
+    diesel::delete(set_skills::table.filter(set_skills::set_id.eq(set.skill_id))).execute(conn)?;
     insert_skills(conn, set.skill_id, &set.skills)?;
     let mut stored = whole(stored)?;
     stored.skills = set.skills;

@@ -19,7 +19,7 @@ fn subject() -> Subject<'static> {
 
 fn parse(values: &Value) -> Result<Vec<KnowledgeItem>, Vec<ItemProblem>> {
     let values = values.as_array().unwrap();
-    parse_items(&numbered(values).collect::<Vec<_>>(), &subject(), now())
+    parse_items(&item_entries(values), &subject(), now())
 }
 
 fn parse_one(value: Value) -> KnowledgeItem {

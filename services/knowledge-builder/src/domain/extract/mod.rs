@@ -92,9 +92,9 @@ pub fn read(media_type: MediaType, bytes: Vec<u8>) -> Result<Extract, Error> {
     let extract = match media_type {
         MediaType::Plain => Extract { title: None, text: decode(&bytes, None)? },
         MediaType::Markdown => bounded(deadline, move || markdown::read(&decode(&bytes, None)?, deadline))?,
-        MediaType::Html => bounded(deadline, move || {
-            html::read(&decode(&bytes, html::declared_encoding(&bytes))?, deadline)
-        })?,
+        MediaType::Html => {
+            bounded(deadline, move || html::read(&decode(&bytes, html::declared_encoding(&bytes))?, deadline))?
+        }
         MediaType::Pdf => bounded(deadline, move || pdf::read(&bytes, deadline))?,
     };
     let text = clean(&extract.text).into_owned();
@@ -158,8 +158,8 @@ struct Turn;
 
 impl Turn {
     fn take() -> Result<Self, Error> {
-        let taken = READERS
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < READERS_MAX).then_some(now + 1));
+        let taken =
+            READERS.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < READERS_MAX).then_some(now + 1));
         if taken.is_ok() { Ok(Self) } else { Err(Error::Busy) }
     }
 }

@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use api_types::knowledge::{
-    ItemMetadata, SkipReason, SourceErrorCode, SourceName, SourceReport, SourceStatus,
-};
+use api_types::knowledge::{ItemMetadata, SkipReason, SourceErrorCode, SourceName, SourceReport, SourceStatus};
 use futures_util::future::BoxFuture;
 use serde_json::Map;
 use tokio::time::{Instant, sleep};
@@ -103,7 +101,8 @@ async fn asked(runner: &Runner, identifiers: &[&str]) -> (Vec<SourceName>, Vec<S
     let identifiers: Vec<String> = identifiers.iter().map(|text| (*text).to_owned()).collect();
     let mut run = runner.begin(&all());
     let answers = run.round(&identifiers).await;
-    let gave = |source| answers.iter().filter(move |answer| answer.source == source).map(|answer| answer.found.texts.len());
+    let gave =
+        |source| answers.iter().filter(move |answer| answer.source == source).map(|answer| answer.found.texts.len());
     let reports = run.report(|source| i64::try_from(gave(source).sum::<usize>()).unwrap());
     (answers.iter().map(|answer| answer.source).collect(), reports)
 }
@@ -127,14 +126,18 @@ async fn all_eight_sources_are_reported_in_order() {
         Timing::default(),
         &[],
     );
-    let requested = BTreeSet::from([SourceName::Wikipedia, SourceName::Tavily, SourceName::Taxonomy, SourceName::Documents]);
+    let requested =
+        BTreeSet::from([SourceName::Wikipedia, SourceName::Tavily, SourceName::Taxonomy, SourceName::Documents]);
     let mut run = runner.begin(&requested);
     run.asked_at_home(SourceName::Documents, Duration::from_millis(3));
     assert!(run.round(&["Ada".to_owned()]).await.is_empty());
     let reports = run.report(|source| i64::from(source == SourceName::Documents) * 4);
     assert_eq!(reports.iter().map(|report| report.source).collect::<Vec<_>>(), SourceName::ALL);
     let documents = of(&reports, SourceName::Documents);
-    assert_eq!((documents.status, documents.items, documents.attempts, documents.duration_ms), (SourceStatus::Ok, 4, 1, 3));
+    assert_eq!(
+        (documents.status, documents.items, documents.attempts, documents.duration_ms),
+        (SourceStatus::Ok, 4, 1, 3)
+    );
     let reason = |source| of(&reports, source).reason;
     assert_eq!(reason(SourceName::Taxonomy), Some(SkipReason::NotApplicable));
     assert_eq!(reason(SourceName::Wikipedia), Some(SkipReason::Disabled));
@@ -170,10 +173,8 @@ async fn a_silent_source_costs_two_attempts_of_eight_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_second_attempt_may_succeed() {
-    let source = Scripted::new(
-        SourceName::Wikipedia,
-        &[fail(SourceErrorCode::Unreachable), Act::Find("https://a.org/")],
-    );
+    let source =
+        Scripted::new(SourceName::Wikipedia, &[fail(SourceErrorCode::Unreachable), Act::Find("https://a.org/")]);
     let started = Instant::now();
     let (_, reports) = asked(&runner(&[&source]), &["Ada"]).await;
     assert_eq!(started.elapsed(), Duration::from_millis(500));
@@ -192,9 +193,8 @@ async fn a_refused_key_is_not_tried_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_of_up_to_five_seconds_is_granted() {
-    let limited = |seconds| {
-        Act::Fail(Failure { retry_after_s: Some(seconds), ..Failure::of(SourceErrorCode::RateLimited) })
-    };
+    let limited =
+        |seconds| Act::Fail(Failure { retry_after_s: Some(seconds), ..Failure::of(SourceErrorCode::RateLimited) });
     let patient = Scripted::new(SourceName::Tavily, &[limited(5), Act::Nothing]);
     let started = Instant::now();
     let (_, reports) = asked(&runner(&[&patient]), &["Ada"]).await;
@@ -277,11 +277,9 @@ async fn without_a_page_the_reader_of_pages_has_nothing_to_do() {
 
 #[tokio::test(start_paused = true)]
 async fn pages_of_blocked_domains_are_dropped() {
-    for (url, dropped) in [
-        ("https://bad.example/x", true),
-        ("https://www.bad.example/x", true),
-        ("https://notbad.example/x", false),
-    ] {
+    for (url, dropped) in
+        [("https://bad.example/x", true), ("https://www.bad.example/x", true), ("https://notbad.example/x", false)]
+    {
         let source = Scripted::new(SourceName::Tavily, &[Act::Find(url)]);
         let reader = Scripted::new(SourceName::Firecrawl, &[Act::Nothing]);
         let runner = runner_without(&[&source, &reader], &["bad.example".to_owned()]);

@@ -95,10 +95,7 @@ fn values(bytes: &[u8]) -> usize {
 }
 
 /// Runs a load, and turns a stop or a panic into an error.
-pub(super) fn guarded(
-    deadline: Instant,
-    load: impl FnOnce() -> lopdf::Result<Document>,
-) -> Result<Document, Error> {
+pub(super) fn guarded(deadline: Instant, load: impl FnOnce() -> lopdf::Result<Document>) -> Result<Document, Error> {
     BUDGET.set(DOCUMENT_BYTES_MAX);
     DEADLINE.set(Some(deadline));
     match panic::catch_unwind(AssertUnwindSafe(load)) {
@@ -112,9 +109,9 @@ pub(super) fn guarded(
 pub(super) fn reason(error: &lopdf::Error) -> Error {
     match error {
         lopdf::Error::Decompress(lopdf::DecompressError::MemoryLimitExceeded { .. }) => Error::TooLarge,
-        lopdf::Error::Decryption(_)
-        | lopdf::Error::InvalidPassword
-        | lopdf::Error::UnsupportedSecurityHandler(_) => Error::Encrypted,
+        lopdf::Error::Decryption(_) | lopdf::Error::InvalidPassword | lopdf::Error::UnsupportedSecurityHandler(_) => {
+            Error::Encrypted
+        }
         _ => Error::Unreadable,
     }
 }
@@ -181,8 +178,7 @@ fn separated(stream: &Stream) -> Option<Stream> {
         .split_ascii_whitespace()
         .map_while(|number| number.parse().ok())
         .collect();
-    let mut entries: Vec<(usize, usize)> =
-        numbers.chunks_exact(2).map(|pair| (pair[1], pair[0])).collect();
+    let mut entries: Vec<(usize, usize)> = numbers.chunks_exact(2).map(|pair| (pair[1], pair[0])).collect();
     entries.sort_unstable();
     entries.dedup_by_key(|entry| entry.0);
     if entries.len() > STREAM_OBJECTS_MAX {

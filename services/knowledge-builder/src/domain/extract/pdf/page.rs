@@ -19,11 +19,7 @@ const INSTRUCTIONS: usize = 1_024;
 const SPACE: f32 = -180.0;
 
 /// The text of a page; a page that is damaged has none.
-pub(super) fn read(
-    document: &Document,
-    page: ObjectId,
-    deadline: Instant,
-) -> Result<String, Error> {
+pub(super) fn read(document: &Document, page: ObjectId, deadline: Instant) -> Result<String, Error> {
     let Ok(fonts) = document.get_page_fonts(page) else { return Ok(String::new()) };
     let mut encodings = BTreeMap::new();
     for (name, font) in fonts.into_iter().take(FONTS_MAX) {
@@ -86,7 +82,11 @@ impl Writer<'_> {
             }
             "Tm" => {
                 let height = operands.get(5).and_then(|height| height.as_float().ok());
-                if height == self.height { self.space() } else { self.line() }
+                if height == self.height {
+                    self.space()
+                } else {
+                    self.line()
+                }
                 self.height = height;
             }
             _ => {}

@@ -211,8 +211,7 @@ fn a_page_that_unpacks_to_too_much_is_refused() {
 fn a_stream_of_objects_that_unpacks_to_too_much_is_refused() {
     let packed = bomb(64);
     let dict = "/Type /ObjStm /N 1 /First 4 /Filter /FlateDecode";
-    let objects =
-        [text(CATALOG), text(PAGES), text(PAGE), showing_stream(), text(FONT), stream(dict, &packed.content)];
+    let objects = [text(CATALOG), text(PAGES), text(PAGE), showing_stream(), text(FONT), stream(dict, &packed.content)];
     assert_eq!(read(MediaType::Pdf, written(&objects, "")), Err(Error::TooLarge));
 }
 

@@ -1,0 +1,2 @@
+DROP TABLE document_passages;
+DROP TABLE documents;

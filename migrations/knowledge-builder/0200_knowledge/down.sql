@@ -1,0 +1,3 @@
+DROP TABLE runs;
+DROP TABLE knowledge_items;
+DROP TABLE knowledge_records;

@@ -1,0 +1,44 @@
+//! The control plane over HTTP, on a real database.
+
+#![cfg(test)]
+
+mod bootstrap;
+mod internal;
+mod keys;
+mod revoking;
+mod rig;
+mod start;
+
+use rig::Rig;
+use test_support::assert_no_operation_is_open;
+
+#[tokio::test]
+async fn nothing_but_the_bootstrap_is_open() {
+    let rig = Rig::start(&[]).await;
+    assert_no_operation_is_open(&rig.service, &["POST /api/v1/auth/bootstrap"]).await;
+}
+
+#[tokio::test]
+async fn it_says_how_it_is() {
+    let rig = Rig::start(&[]).await;
+    let client = rig.service.client();
+    let health = client.get("/health").await.data(200);
+    assert_eq!(health, serde_json::json!({"status": "healthy", "service": "controlplane", "version": "v1"}));
+    let detailed = client.get("/health/detailed").await.data(200);
+    assert_eq!(detailed.pointer("/dependencies/database/status").unwrap(), "healthy");
+    let ready = client.get("/ready").await.data(200);
+    for check in ["database", "migrations", "keys"] {
+        assert_eq!(ready["checks"][check]["ok"], true, "{ready}");
+    }
+}
+
+#[tokio::test]
+async fn without_its_migrations_it_is_not_ready() {
+    let rig = Rig::start(&[]).await;
+    rig.execute("DELETE FROM __diesel_schema_migrations WHERE version LIKE '%2'");
+    let answer = rig.service.client().get("/ready").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.body["data"]["status"], "not_ready");
+    assert_eq!(answer.body["data"]["checks"]["migrations"]["ok"], false);
+    assert_eq!(answer.body["data"]["checks"]["database"]["ok"], true);
+}

@@ -1,0 +1,74 @@
+//! A control plane of each test's own.
+
+use std::sync::{Arc, Mutex};
+
+use api_core::{db::Db, platform::Platform, settings::Settings};
+use control_plane::{Deps, StoreKeys, start_announcing};
+use diesel::{QueryableByName, RunQueryDsl as _, connection::SimpleConnection as _, sql_query, sql_types::Text};
+use migrations::Service;
+use test_support::{Client, TestDb, TestService};
+
+/// The key that a rig's settings make an administrator's, unless they say otherwise.
+pub(crate) const ADMIN: &str = "admin-key.right";
+
+/// A running control plane and its database. The service goes first.
+pub(crate) struct Rig {
+    pub(crate) service: TestService,
+    /// The bootstrap tokens that it printed.
+    pub(crate) tokens: Tokens,
+    pub(crate) db: TestDb,
+}
+
+pub(crate) type Tokens = Arc<Mutex<Vec<String>>>;
+
+impl Rig {
+    /// One with an administrator's key.
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
+        let settings = [&[("BOOTSTRAP_ADMIN_KEY", ADMIN)], settings].concat();
+        Self::bare(&settings).await
+    }
+
+    /// One without any key.
+    pub(crate) async fn bare(settings: &[(&str, &str)]) -> Self {
+        let (db, tokens) = (TestDb::schema(Service::ControlPlane), Tokens::default());
+        Self { service: on(&db, settings, &tokens).await, tokens, db }
+    }
+
+    /// A client with the administrator's key.
+    pub(crate) fn admin(&self) -> Client {
+        self.service.client().bearer(ADMIN)
+    }
+
+    pub(crate) fn execute(&self, sql: &str) {
+        self.db.connect().batch_execute(sql).unwrap();
+    }
+
+    /// The texts that a query with one column `value` finds.
+    pub(crate) fn texts(&self, sql: &str) -> Vec<String> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Text)]
+            value: String,
+        }
+        let rows: Vec<Row> = sql_query(sql).load(&mut self.db.connect()).unwrap();
+        rows.into_iter().map(|row| row.value).collect()
+    }
+
+    /// Every value of every row of every table, as one text.
+    pub(crate) fn everything_stored(&self) -> String {
+        let tables = ["keys", "bootstrap", "events", "outbox", "idempotency_keys"];
+        let rows = tables.iter().flat_map(|table| self.texts(&format!("SELECT {table}::text AS value FROM {table}")));
+        rows.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A control plane on a database, beside others perhaps.
+pub(crate) async fn on(db: &TestDb, settings: &[(&str, &str)], tokens: &Tokens) -> TestService {
+    let settings = Settings::from_pairs(settings.iter().copied()).unwrap();
+    let source = Arc::new(StoreKeys::new(Db::lazy(&db.url(), 4)));
+    let platform = Platform::with_key_source(settings, source).unwrap();
+    let deps = Deps { platform: Arc::clone(&platform), database_url: db.url() };
+    let tokens = Arc::clone(tokens);
+    let announce = move |token: &api_core::secret::Secret| tokens.lock().unwrap().push(token.expose().to_owned());
+    TestService::start(&platform, || start_announcing(deps, announce)).await
+}
