@@ -1,7 +1,7 @@
 //! Settings: defaults, then `imago.toml` in the working directory, then the environment.
 //!
-//! Names are those of the environment; in the file they are written in lower case. An unknown `IMAGO_*` name, an unknown key of
-//! the file and an unreadable value stop the start with one line.
+//! Names are those of the environment; in the file they are written in lower case. An unknown `IMAGO_*` name
+//! and an unreadable value stop the start with one line.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -13,18 +13,24 @@ use crate::secret::Secret;
 /// Where settings are read from, besides the environment.
 const FILE: &str = "imago.toml";
 
-/// Every `IMAGO_*` name there is.
-const IMAGO_NAMES: &[&str] = &[
+/// Every `IMAGO_*` name that the programs read.
+const IMAGO_NAMES: &[&str] =
+    &["imago_bind", "imago_data_dir", "imago_env", "imago_install_dir", "imago_model_dir", "imago_port_base"];
+
+/// Names that clients, test suites and scripts read; they may stand in the environment of the programs that they start.
+const CLIENT_NAMES: &[&str] = &[
     "imago_admin_key",
     "imago_bin",
-    "imago_bind",
-    "imago_conformance_profile",
-    "imago_data_dir",
-    "imago_env",
-    "imago_install_dir",
-    "imago_model_dir",
-    "imago_port_base",
-    "imago_test_dir",
+    "imago_jwt_secret",
+    "imago_open_doors",
+    "imago_public_url",
+    "imago_receiver_bind",
+    "imago_receiver_host",
+    "imago_request_timeout",
+    "imago_require_server",
+    "imago_restart_cmd",
+    "imago_time_scale",
+    "imago_webhook_backoff",
 ];
 
 /// What stops the start: one line, naming the setting.
@@ -49,20 +55,20 @@ impl Settings {
     /// # Errors
     /// When the file cannot be read, or an `IMAGO_*` name is unknown.
     pub fn load() -> Result<Self, Error> {
-        let environment = Environment::default();
-        let names = Config::builder().add_source(environment.clone()).build().map_err(|error| one_line(&error))?;
-        let names: BTreeMap<String, config::Value> = names.try_deserialize().map_err(|error| one_line(&error))?;
+        let loaded = Config::builder()
+            .add_source(File::new(FILE, FileFormat::Toml).required(false))
+            .add_source(Environment::default())
+            .build()
+            .map_err(|error| one_line(&error))?;
+        let names: BTreeMap<String, config::Value> =
+            loaded.clone().try_deserialize().map_err(|error| one_line(&error))?;
         for name in names.keys() {
-            if name.starts_with("imago_") && !IMAGO_NAMES.contains(&name.as_str()) {
+            let known = IMAGO_NAMES.contains(&name.as_str()) || CLIENT_NAMES.contains(&name.as_str());
+            if name.starts_with("imago_") && !known {
                 return Err(Error::new(name, "unknown name"));
             }
         }
-        Config::builder()
-            .add_source(File::new(FILE, FileFormat::Toml).required(false))
-            .add_source(environment)
-            .build()
-            .map(Self)
-            .map_err(|error| one_line(&error))
+        Ok(Self(loaded))
     }
 
     /// Settings from pairs alone, for tests and for parts started by hand.

@@ -9,7 +9,7 @@ pub enum Kind {
     Public,
     /// This machine.
     Loopback,
-    /// The networks of an organisation: RFC 1918, fc00::/7 and the old fec0::/10.
+    /// The networks of an organisation: RFC 1918, `fc00::/7` and the old `fec0::/10`.
     Private,
     /// The link and, on most clouds, the metadata of the machine: never to be reached.
     LinkLocal,

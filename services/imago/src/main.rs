@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 /// Builds AI agents and puts them to work.
 #[derive(Debug, Parser)]
-#[command(name = "imago", version, propagate_version = true)]
+#[command(name = "imago", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -104,5 +104,17 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Backup { file } => backup::backup(&settings, file),
         Command::Restore { file } => backup::restore(&settings, &file),
         Command::Migrate => Ok(stack::migrate(&run_file::database_url(&settings)?)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
     }
 }

@@ -2,9 +2,9 @@
 
 mod api;
 mod app;
-pub mod domain;
+mod domain;
 mod health;
-pub mod sources;
+mod sources;
 mod store;
 
 use std::sync::Arc;

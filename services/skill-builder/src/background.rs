@@ -12,7 +12,10 @@ use uuid::Uuid;
 use crate::{
     app::{App, Error, Taxonomy},
     domain::starter,
-    store::{leases, loading, taxonomies, vectors},
+    store::{
+        leases, loading, taxonomies,
+        vectors::{self, SkillText},
+    },
 };
 
 /// How often the work is looked for when there is none, which is how soon a new taxonomy is noticed.
@@ -20,7 +23,9 @@ const IDLE: Duration = Duration::from_secs(2);
 /// How long a failure is waited out.
 const AWAY: Duration = Duration::from_secs(5);
 /// Texts embedded in one go: seconds of work, so that stopping does not take long.
-const BATCH: i64 = 128;
+const BATCH: usize = 128;
+/// Missing texts looked up in one go.
+const FETCH: i64 = 2_048;
 /// Far longer than a batch takes.
 const LEASE: Duration = Duration::from_secs(60);
 const LEASE_NAME: &str = "vectors";
@@ -66,7 +71,7 @@ pub(crate) async fn install_starter(app: Arc<App>, stop: CancellationToken) {
 
 /// Makes the vectors that are missing for the taxonomy in use: labels of occupations first, since matching needs them.
 pub(crate) async fn make_vectors(app: Arc<App>, stop: CancellationToken) {
-    let mut worker = Worker { app, holder: Uuid::new_v4(), since_log: 0, complete_for: None };
+    let mut worker = Worker::new(app);
     loop {
         let rest = match worker.step().await {
             Ok(Step::More) => Duration::ZERO,
@@ -113,6 +118,11 @@ enum Step {
 struct Worker {
     app: Arc<App>,
     holder: Uuid,
+    /// Of which taxonomy the texts below are.
+    taxonomy: Option<i64>,
+    /// What is known to be missing, fetched many at a time.
+    labels: Vec<String>,
+    skills: Vec<SkillText>,
     /// Texts since the last line in the log.
     since_log: usize,
     /// The taxonomy whose vectors are all there.
@@ -120,47 +130,69 @@ struct Worker {
 }
 
 impl Worker {
+    fn new(app: Arc<App>) -> Self {
+        Self {
+            app,
+            holder: Uuid::new_v4(),
+            taxonomy: None,
+            labels: Vec::new(),
+            skills: Vec::new(),
+            since_log: 0,
+            complete_for: None,
+        }
+    }
+
     async fn step(&mut self) -> Result<Step, Error> {
         let taxonomy = match self.app.taxonomy().await {
             Ok(taxonomy) => taxonomy,
             Err(Error::NoTaxonomy) => return Ok(Step::Done),
             Err(error) => return Err(error),
         };
-        if self.complete_for == Some(taxonomy.row.id) {
+        let id = taxonomy.row.id;
+        if self.complete_for == Some(id) {
             return Ok(Step::Done);
         }
-        // The first text that a request brings need not wait for it.
-        self.app.label_index(&taxonomy).await?;
+        if self.taxonomy != Some(id) {
+            // The first text that a request brings need not wait for it.
+            self.app.label_index(&taxonomy).await?;
+            self.taxonomy = Some(id);
+            self.labels.clear();
+            self.skills.clear();
+        }
         let holder = self.holder;
         let held = self.app.db.run::<_, Error>(move |conn| Ok(leases::hold(conn, LEASE_NAME, holder, LEASE)?)).await?;
         if !held {
             return Ok(Step::Done);
         }
-        let made = match self.labels(taxonomy.row.id).await? {
-            0 => self.skills(taxonomy.row.id).await?,
-            labels => labels,
-        };
-        if made > 0 {
-            self.log(made, &taxonomy).await?;
-            return Ok(Step::More);
+        self.fetch(id).await?;
+        if self.labels.is_empty() && self.skills.is_empty() {
+            self.finish(&taxonomy).await?;
+            return Ok(Step::Done);
         }
-        let model = self.app.embedder.model().to_owned();
-        let work = move |conn: &mut _| {
-            let purged = vectors::purge(conn, &model)?;
-            leases::release(conn, LEASE_NAME, holder)?;
-            Ok(purged)
-        };
-        let purged = self.app.db.transaction::<_, Error>(work).await?;
-        tracing::info!(taxonomy = taxonomy.row.title(), purged, "all vectors of the taxonomy are there");
-        self.complete_for = Some(taxonomy.row.id);
-        Ok(Step::Done)
+        let made = if self.labels.is_empty() { self.make_skills().await? } else { self.make_labels().await? };
+        self.log(made, &taxonomy).await?;
+        Ok(Step::More)
     }
 
-    async fn labels(&self, taxonomy: i64) -> Result<usize, Error> {
+    /// Looks for what is missing, once all that was known to be is done.
+    async fn fetch(&mut self, taxonomy: i64) -> Result<(), Error> {
+        if !self.labels.is_empty() || !self.skills.is_empty() {
+            return Ok(());
+        }
         let model = self.app.embedder.model().to_owned();
-        let name = model.clone();
-        let missing = move |conn: &mut _| Ok(vectors::missing_labels(conn, taxonomy, &name, BATCH)?);
-        let labels = self.app.db.run::<_, Error>(missing).await?;
+        let missing = move |conn: &mut _| -> Result<_, Error> {
+            let labels = vectors::missing_labels(conn, taxonomy, &model, FETCH)?;
+            let skills =
+                if labels.is_empty() { vectors::missing_skills(conn, taxonomy, &model, FETCH)? } else { Vec::new() };
+            Ok((labels, skills))
+        };
+        (self.labels, self.skills) = self.app.db.run(missing).await?;
+        Ok(())
+    }
+
+    async fn make_labels(&mut self) -> Result<usize, Error> {
+        let labels = take(&mut self.labels);
+        let model = self.app.embedder.model().to_owned();
         let made = self.app.embedder.embed(labels.clone(), Priority::Background).await?;
         let count = made.len();
         let keep = move |conn: &mut _| Ok(vectors::keep_labels(conn, &model, labels.into_iter().zip(made))?);
@@ -168,19 +200,29 @@ impl Worker {
         Ok(count)
     }
 
-    async fn skills(&self, taxonomy: i64) -> Result<usize, Error> {
+    async fn make_skills(&mut self) -> Result<usize, Error> {
+        let skills = take(&mut self.skills);
         let model = self.app.embedder.model().to_owned();
-        let name = model.clone();
-        let missing = move |conn: &mut _| Ok(vectors::missing_skills(conn, taxonomy, &name, BATCH)?);
-        let skills = self.app.db.run::<_, Error>(missing).await?;
         let texts = skills.iter().map(|skill| embedding_text(&skill.label, &skill.description)).collect();
         let made = self.app.embedder.embed(texts, Priority::Background).await?;
         let count = made.len();
         let hashes = skills.into_iter().map(|skill| skill.text_sha256);
-        let pairs: Vec<_> = hashes.zip(made).collect();
-        let keep = move |conn: &mut _| Ok(vectors::keep_skills(conn, &model, pairs)?);
+        let keep = move |conn: &mut _| Ok(vectors::keep_skills(conn, &model, hashes.zip(made))?);
         self.app.db.run::<_, Error>(keep).await?;
         Ok(count)
+    }
+
+    async fn finish(&mut self, taxonomy: &Taxonomy) -> Result<(), Error> {
+        let (model, holder) = (self.app.embedder.model().to_owned(), self.holder);
+        let work = move |conn: &mut _| -> Result<_, Error> {
+            let purged = vectors::purge(conn, &model)?;
+            leases::release(conn, LEASE_NAME, holder)?;
+            Ok(purged)
+        };
+        let purged = self.app.db.transaction(work).await?;
+        tracing::info!(taxonomy = taxonomy.row.title(), purged, "all vectors of the taxonomy are there");
+        self.complete_for = Some(taxonomy.row.id);
+        Ok(())
     }
 
     async fn log(&mut self, made: usize, taxonomy: &Taxonomy) -> Result<(), Error> {
@@ -201,4 +243,9 @@ impl Worker {
         );
         Ok(())
     }
+}
+
+/// The next texts to embed in one go.
+fn take<T>(texts: &mut Vec<T>) -> Vec<T> {
+    texts.split_off(texts.len().saturating_sub(BATCH))
 }

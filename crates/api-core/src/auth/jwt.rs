@@ -79,7 +79,7 @@ impl Verifier {
             Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => return Err(expired_token()),
             Err(error) => return Err(invalid_token().caused_by(error)),
         };
-        if claims.iat > seconds(Utc::now()) + ISSUED_AHEAD_MAX_S || claims.sub.is_empty() {
+        if claims.iat > seconds(Utc::now()) + ISSUED_AHEAD_MAX_S || claims.sub.is_empty() || claims.sub.contains('\0') {
             return Err(invalid_token());
         }
         let roles: BTreeSet<Role> =

@@ -63,7 +63,7 @@ pub(super) async fn request<B: MessageBody + 'static>(
         .map_or(Duration::from_secs(limit_s), |left| left.min(Duration::from_secs(limit_s)));
     let context = Arc::new(Context::new(request_id(request.headers()), limit, via(request.headers())));
     let origin = allowed_origin(&platform, request.headers());
-    let method = request.method().clone();
+    let (method, path) = (request.method().clone(), request.path().to_owned());
     let span = span(&request, &context);
     let work = served(&platform, request, next, limit).instrument(span.clone());
     let answered = context::scope(Arc::clone(&context), async {
@@ -84,7 +84,8 @@ pub(super) async fn request<B: MessageBody + 'static>(
         Ok(response) => (response.status(), response.request().match_pattern()),
         Err(response) => (response.status(), None),
     };
-    let route = template.as_deref().unwrap_or("unmatched");
+    // A request that was refused, cut short or panicked says no more where it was going.
+    let route = template.as_deref().or_else(|| front.template_at(&path)).unwrap_or("unmatched");
     span.in_scope(|| account(&front, (&method, route), status, started.elapsed()));
     // The request is gone with its error, so the finished answer travels as one.
     answered.map_err(|response| InternalError::from_response("answered", response).into())

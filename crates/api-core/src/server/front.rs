@@ -58,6 +58,12 @@ impl Front {
         (!found.is_empty()).then_some(found)
     }
 
+    /// The template of the resource at `path`; `None` when there is no such resource.
+    pub(super) fn template_at(&self, path: &str) -> Option<&str> {
+        let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+        self.resources.iter().find(|resource| resource.definition.is_match(path))?.definition.pattern()
+    }
+
     /// The service that a route template belongs to; the listener's own name for routes of no service.
     pub(super) fn service_of(&self, template: &str) -> &'static str {
         self.service_of.get(template).copied().unwrap_or(self.label)

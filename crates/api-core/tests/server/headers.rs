@@ -136,6 +136,27 @@ async fn an_options_request_that_asks_for_nothing_is_a_wrong_method() {
 }
 
 #[tokio::test]
+async fn requests_are_counted_by_template_whatever_became_of_them() {
+    let tiny = Tiny::start(&[]).await;
+    let admin = tiny.admin();
+    assert_eq!(admin.get("/api/v1/things/secret-name").await.status, 200);
+    assert_eq!(admin.post(THINGS, &json!({"name": "panic"})).await.status, 500);
+    assert_eq!(tiny.client().delete(THINGS).await.status, 405);
+    assert_eq!(tiny.client().get("/api/v1/nowhere-at-all").await.status, 404);
+    let text = tiny.client().get("/metrics").await.text;
+    for labels in [
+        r#"method="GET",route="/api/v1/things/{name}",service="tiny",status="200""#,
+        r#"method="POST",route="/api/v1/things",service="tiny",status="500""#,
+        r#"method="DELETE",route="/api/v1/things",service="tiny",status="405""#,
+        r#"method="GET",route="unmatched",service="tiny",status="404""#,
+    ] {
+        assert!(text.contains(&format!("http_requests_total{{{labels}}}")), "{labels}");
+    }
+    assert!(text.contains(r#"http_request_duration_seconds_count{route="/api/v1/things",service="tiny"}"#));
+    assert!(!text.contains("secret-name") && !text.contains("nowhere-at-all"));
+}
+
+#[tokio::test]
 async fn an_internal_error_tells_nothing_of_its_cause() {
     let tiny = Tiny::start(&[]).await;
     for name in ["panic", "internal"] {

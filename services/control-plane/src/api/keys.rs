@@ -19,7 +19,12 @@ use super::input;
 use crate::{App, domain::keys, store};
 
 /// Make the first key, an administrator's, with the token that the first start printed.
-#[utoipa::path(tag = "keys", request_body = wire::Bootstrap, params(("X-Bootstrap-Token" = Option<String>, Header, description = "instead of `bootstrap_token` in the body")), responses((status = 201, body = Success<CreatedKey<FirstKey>>), (status = "4XX", body = Failure)))]
+#[utoipa::path(
+    tag = "keys",
+    request_body = wire::Bootstrap,
+    params(("X-Bootstrap-Token" = Option<String>, Header, description = "instead of `bootstrap_token` in the body")),
+    responses((status = 201, body = Success<CreatedKey<FirstKey>>), (status = "4XX", body = Failure))
+)]
 #[post("/api/v1/auth/bootstrap")]
 pub(super) async fn bootstrap(mut call: Call<Bootstrap>, app: web::Data<App>) -> Result<Reply, ApiError> {
     let body = call.optional_body().await?;
@@ -30,7 +35,11 @@ pub(super) async fn bootstrap(mut call: Call<Bootstrap>, app: web::Data<App>) ->
 }
 
 /// Make a key. Its secret is shown in this answer only.
-#[utoipa::path(tag = "keys", request_body = NewKey, responses((status = 201, body = Success<CreatedKey<FreshKey>>), (status = "4XX", body = Failure)))]
+#[utoipa::path(
+    tag = "keys",
+    request_body = NewKey,
+    responses((status = 201, body = Success<CreatedKey<FreshKey>>), (status = "4XX", body = Failure))
+)]
 #[post("/api/v1/auth/keys")]
 pub(super) async fn create_key(mut call: Call<KeysManage>, app: web::Data<App>) -> Result<Reply, ApiError> {
     let body = call.body().await?;
@@ -43,7 +52,10 @@ pub(super) async fn create_key(mut call: Call<KeysManage>, app: web::Data<App>) 
 }
 
 /// List keys.
-#[utoipa::path(tag = "keys", responses((status = 200, body = Success<Vec<Key>>), (status = "4XX", body = Failure)))]
+#[utoipa::path(
+    tag = "keys",
+    responses((status = 200, body = Success<Vec<Key>>), (status = "4XX", body = Failure))
+)]
 #[get("/api/v1/auth/keys")]
 pub(super) async fn list_keys(call: Call<KeysManage>, app: web::Data<App>) -> Result<Reply, ApiError> {
     let query = call.list_query(&store::keys::LIST)?;
@@ -52,7 +64,11 @@ pub(super) async fn list_keys(call: Call<KeysManage>, app: web::Data<App>) -> Re
 }
 
 /// Get a key.
-#[utoipa::path(tag = "keys", params(("id" = String, Path)), responses((status = 200, body = Success<Key>), (status = "4XX", body = Failure)))]
+#[utoipa::path(
+    tag = "keys",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Success<Key>), (status = "4XX", body = Failure))
+)]
 #[get("/api/v1/auth/keys/{id}")]
 pub(super) async fn get_key(
     _call: Call<KeysManage>,
@@ -63,7 +79,11 @@ pub(super) async fn get_key(
 }
 
 /// Revoke a key.
-#[utoipa::path(tag = "keys", params(("id" = String, Path)), responses((status = 200, body = Success<RevokedKey>), (status = "4XX", body = Failure)))]
+#[utoipa::path(
+    tag = "keys",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Success<RevokedKey>), (status = "4XX", body = Failure))
+)]
 #[delete("/api/v1/auth/keys/{id}")]
 pub(super) async fn revoke_key(
     call: Call<KeysManage>,

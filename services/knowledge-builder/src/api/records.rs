@@ -16,7 +16,7 @@ use api_types::{
         SearchRequest,
     },
 };
-use serde_json::{Map, json};
+use serde_json::{Map, Value};
 
 use super::input;
 use crate::{
@@ -56,10 +56,11 @@ pub(super) async fn create_knowledge_legacy(
     kept.remove("apiKeys");
     call.once(&app.db, &Body(kept), async {
         let record = app.create_record(new, asker(&call, Vectors::Read)).await?;
-        let flat = Map::from_iter([
-            ("knowledge_items".to_owned(), json!(record.knowledge_items)),
-            ("identifier".to_owned(), json!(record.identifier)),
-        ]);
+        // By way of text: made into a value directly, the numbers of vectors would have more digits than in `data`.
+        let items = serde_json::to_string(&record.knowledge_items).map_err(ApiError::internal)?;
+        let items: Value = serde_json::from_str(&items).map_err(ApiError::internal)?;
+        let identifier = Value::from(record.identifier.as_str());
+        let flat = Map::from_iter([("knowledge_items".to_owned(), items), ("identifier".to_owned(), identifier)]);
         Ok(Reply::created(&record)?.deprecated("POST /api/v1/knowledge", flat))
     })
     .await

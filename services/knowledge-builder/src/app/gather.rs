@@ -1,7 +1,11 @@
 //! One run: round after round, all sources are asked for all identifiers.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
+use api_core::context;
 use api_types::knowledge::{Concept, ItemMetadata, KnowledgeItem, SourceName, SourceReport, Subject};
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
@@ -15,6 +19,9 @@ use crate::{
     },
     sources::{Answer, Run},
 };
+
+/// What a round of slow sources takes, with the time to store what it found.
+const ROUND_TIME: Duration = Duration::from_secs(25);
 
 /// What a run is to do.
 #[derive(Debug)]
@@ -48,6 +55,10 @@ impl App {
         let mut collection = Collection::new(plan.subject.clone(), &plan.given, now);
         while !deepening.identifiers().is_empty() {
             let round = deepening.round();
+            if round > 0 && time_left().is_some_and(|left| left < ROUND_TIME) {
+                tracing::warn!(round, "a run ends early: its request has no time left for another round");
+                break;
+            }
             let identifiers = deepening.identifiers().to_vec();
             let at_home = self.ask_at_home(&plan, round, &identifiers, &mut run).await?;
             let answers = run.round(&identifiers).await;
@@ -83,7 +94,7 @@ impl App {
             run.asked_at_home(SourceName::Documents, started.elapsed());
         }
         if let Some(concept) = plan.concept.as_ref().filter(|_| round == 0 && run.wants(SourceName::Taxonomy)) {
-            run.asked_at_home(SourceName::Taxonomy, std::time::Duration::ZERO);
+            run.asked_at_home(SourceName::Taxonomy, Duration::ZERO);
             found[0].push(described(concept));
         }
         Ok(found)
@@ -106,6 +117,11 @@ fn merge(
     }
     let linked = answers.into_iter().flat_map(|answer| answer.found.linked);
     (added, linked.collect())
+}
+
+/// Until the request must be answered.
+fn time_left() -> Option<Duration> {
+    context::current().map(|context| context.deadline.saturating_duration_since(Instant::now()))
 }
 
 /// A concept's description, as a source of the taxonomy's own.

@@ -29,7 +29,7 @@ const STOP_WORDS: &str = " a after again all also although among an and another 
 
 /// A run of deepening.
 #[derive(Debug)]
-pub struct Deepening {
+pub(crate) struct Deepening {
     cycles: u32,
     round: u32,
     current: Vec<String>,
@@ -40,18 +40,18 @@ pub struct Deepening {
 
 /// What became of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Round 0 and every later round that added items.
-    pub rounds: Vec<KnowledgeRound>,
-    pub cycles_run: u32,
+    pub(crate) rounds: Vec<KnowledgeRound>,
+    pub(crate) cycles_run: u32,
     /// There was nothing more to follow, or following added nothing.
-    pub stopped_early: bool,
+    pub(crate) stopped_early: bool,
 }
 
 impl Deepening {
     /// A run that starts with an entity and follows others for so many cycles.
     #[must_use]
-    pub fn new(identifier: &str, cycles: u32) -> Self {
+    pub(crate) fn new(identifier: &str, cycles: u32) -> Self {
         Self {
             cycles,
             round: 0,
@@ -64,18 +64,18 @@ impl Deepening {
 
     /// The number of the round to do, from 0.
     #[must_use]
-    pub fn round(&self) -> u32 {
+    pub(crate) fn round(&self) -> u32 {
         self.round
     }
 
     /// What to ask for in this round; nothing when the run is over.
     #[must_use]
-    pub fn identifiers(&self) -> &[String] {
+    pub(crate) fn identifiers(&self) -> &[String] {
         if self.over { &[] } else { &self.current }
     }
 
     /// Ends a round: `texts` are those of the items it added, `linked` the entities that statements link to.
-    pub fn found(&mut self, texts: &[&str], linked: &[String]) {
+    pub(crate) fn found(&mut self, texts: &[&str], linked: &[String]) {
         if self.over {
             return;
         }
@@ -98,7 +98,7 @@ impl Deepening {
 
     /// The result of a run that is over.
     #[must_use]
-    pub fn outcome(self) -> Outcome {
+    pub(crate) fn outcome(self) -> Outcome {
         let later = self.rounds.len().saturating_sub(1);
         let cycles_run = u32::try_from(later).unwrap_or(u32::MAX);
         Outcome { rounds: self.rounds, cycles_run, stopped_early: cycles_run < self.cycles }

@@ -6,20 +6,20 @@ use sha2::{Digest as _, Sha256};
 use super::extract::title_of;
 
 /// The most documents a request may bring along.
-pub const REQUEST_DOCUMENTS_MAX: usize = 20;
+pub(crate) const REQUEST_DOCUMENTS_MAX: usize = 20;
 
 /// What a document without any title is called.
-pub const UNTITLED: &str = "Untitled document";
+pub(crate) const UNTITLED: &str = "Untitled document";
 
 /// The SHA-256 of a document's bytes, in hex.
 #[must_use]
-pub fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
 /// The id of a document: the same for the same bytes and title from the same principal.
 #[must_use]
-pub fn document_id(principal: &str, title: &str, sha256: &str) -> DocumentId {
+pub(crate) fn document_id(principal: &str, title: &str, sha256: &str) -> DocumentId {
     let mut hash = Sha256::new();
     for part in [principal, title, sha256] {
         // The length keeps ("ab", "c") and ("a", "bc") apart.
@@ -33,7 +33,7 @@ pub fn document_id(principal: &str, title: &str, sha256: &str) -> DocumentId {
 
 /// The title of a document: the given one, its own, or its file's name.
 #[must_use]
-pub fn title(given: Option<&str>, own: Option<&str>, file_name: Option<&str>) -> String {
+pub(crate) fn title(given: Option<&str>, own: Option<&str>, file_name: Option<&str>) -> String {
     let usable = |title: &str| Some(title_of(title)).filter(|title| !title.is_empty());
     given
         .and_then(usable)

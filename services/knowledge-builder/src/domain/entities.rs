@@ -5,19 +5,19 @@ const ID_CHARACTERS_MAX: usize = 300;
 
 /// How an identifier is looked up: case does not matter, and an underscore is a space.
 #[must_use]
-pub fn lookup(identifier: &str) -> String {
+pub(crate) fn lookup(identifier: &str) -> String {
     identifier.trim().to_lowercase().replace('_', " ")
 }
 
 /// How types are compared; empty without one.
 #[must_use]
-pub fn type_key(entity_type: Option<&str>) -> String {
+pub(crate) fn type_key(entity_type: Option<&str>) -> String {
     entity_type.unwrap_or_default().trim().to_lowercase()
 }
 
 /// Whether a text could be the id of a record: `type:name` in lower case, in the characters that ids are made of.
 #[must_use]
-pub fn is_record_id(text: &str) -> bool {
+pub(crate) fn is_record_id(text: &str) -> bool {
     let Some((kind, name)) = text.split_once(':') else { return false };
     let of_an_id = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | '?' | '#' | '%');
     !kind.is_empty()
@@ -29,13 +29,13 @@ pub fn is_record_id(text: &str) -> bool {
 
 /// Whether a text could be the type of an entity.
 #[must_use]
-pub fn is_entity_type(text: &str) -> bool {
+pub(crate) fn is_entity_type(text: &str) -> bool {
     text.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '_' | '-'))
 }
 
 /// The words of a text in lower case, separated by spaces: what stands between them does not matter.
 #[must_use]
-pub fn words(text: &str) -> String {
+pub(crate) fn words(text: &str) -> String {
     let lower = text.to_lowercase();
     lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -14,7 +14,7 @@ const SUMMARY_CHARACTERS_MAX: usize = 300;
 
 /// Where a found text comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FoundIn {
+pub(crate) enum FoundIn {
     Documents,
     Taxonomy,
     Wikipedia,
@@ -29,7 +29,7 @@ pub enum FoundIn {
 impl FoundIn {
     /// The source that reports it.
     #[must_use]
-    pub fn source(&self) -> SourceName {
+    pub(crate) fn source(&self) -> SourceName {
         match self {
             Self::Documents => SourceName::Documents,
             Self::Taxonomy => SourceName::Taxonomy,
@@ -57,22 +57,28 @@ impl FoundIn {
 
 /// A text that a source found; longer ones become several items.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FoundText {
-    pub found_in: FoundIn,
+pub(crate) struct FoundText {
+    pub(crate) found_in: FoundIn,
     /// The source as items name it: `Wikipedia`, or a document's title.
-    pub label: String,
-    pub text: String,
+    pub(crate) label: String,
+    pub(crate) text: String,
     /// What the source itself says in short.
-    pub summary: Option<String>,
+    pub(crate) summary: Option<String>,
     /// Facts, for the first item made of the text.
-    pub attributes: Map<String, Value>,
+    pub(crate) attributes: Map<String, Value>,
     /// `passage` is set when the text is one of many.
-    pub metadata: ItemMetadata,
+    pub(crate) metadata: ItemMetadata,
 }
 
 /// A text that a client gives: one item exactly as given.
 #[must_use]
-pub fn given(subject: &Subject<'_>, text: &str, source: &str, confidence: f64, now: DateTime<Utc>) -> KnowledgeItem {
+pub(crate) fn given(
+    subject: &Subject<'_>,
+    text: &str,
+    source: &str,
+    confidence: f64,
+    now: DateTime<Utc>,
+) -> KnowledgeItem {
     build_item(
         subject,
         ItemDraft {
@@ -90,7 +96,7 @@ pub fn given(subject: &Subject<'_>, text: &str, source: &str, confidence: f64, n
 
 /// The items that a run finds for a record, in the order in which it finds them.
 #[derive(Debug)]
-pub struct Collection<'a> {
+pub(crate) struct Collection<'a> {
     subject: Subject<'a>,
     now: DateTime<Utc>,
     items: Vec<KnowledgeItem>,
@@ -105,7 +111,7 @@ pub struct Collection<'a> {
 impl<'a> Collection<'a> {
     /// Starts with the texts that clients gave: what a source finds again is no news.
     #[must_use]
-    pub fn new(subject: Subject<'a>, given: &[String], now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(subject: Subject<'a>, given: &[String], now: DateTime<Utc>) -> Self {
         Self {
             subject,
             now,
@@ -118,7 +124,7 @@ impl<'a> Collection<'a> {
     }
 
     /// Adds what a round found for an entity; returns the texts of the items that are new.
-    pub fn add(&mut self, round: u32, identifier: &str, found: &[FoundText]) -> Vec<String> {
+    pub(crate) fn add(&mut self, round: u32, identifier: &str, found: &[FoundText]) -> Vec<String> {
         let mut added = Vec::new();
         for found in found {
             self.add_text(round, identifier, found, &mut added);
@@ -128,12 +134,12 @@ impl<'a> Collection<'a> {
 
     /// How many items a source has given.
     #[must_use]
-    pub fn count(&self, source: SourceName) -> i64 {
+    pub(crate) fn count(&self, source: SourceName) -> i64 {
         self.counts.get(&source).copied().unwrap_or(0)
     }
 
     #[must_use]
-    pub fn into_items(self) -> Vec<KnowledgeItem> {
+    pub(crate) fn into_items(self) -> Vec<KnowledgeItem> {
         self.items
     }
 
@@ -194,7 +200,7 @@ fn summary_of(text: &str) -> String {
 
 /// All item texts joined by empty lines, at most 100,000 characters.
 #[must_use]
-pub fn joined_texts<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
+pub(crate) fn joined_texts<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
     const CHARACTERS_MAX: usize = 100_000;
     let mut joined = String::new();
     let mut characters = 0;

@@ -2,11 +2,11 @@
 //!
 //! Nothing here knows of HTTP, of SQL, or of the network.
 
-pub mod deepen;
-pub mod documents;
-pub mod entities;
-pub mod extract;
-pub mod items;
-pub mod passages;
-pub mod sanitise;
-pub mod search;
+pub(crate) mod deepen;
+pub(crate) mod documents;
+pub(crate) mod entities;
+pub(crate) mod extract;
+pub(crate) mod items;
+pub(crate) mod passages;
+pub(crate) mod sanitise;
+pub(crate) mod search;

@@ -1,7 +1,7 @@
 //! Cutting a text into passages: at paragraphs, else at sentences, else between words.
 
 /// The longest passage, in characters.
-pub const CHARACTERS_MAX: usize = 1_000;
+pub(crate) const CHARACTERS_MAX: usize = 1_000;
 
 /// A line longer than this, in bytes, is no heading.
 const HEADING_BYTES_MAX: usize = 120;
@@ -9,7 +9,7 @@ const HEADING_BYTES_MAX: usize = 120;
 /// The passages of a text in order. A text that fits is one passage; none is blank, and each is a piece of the text
 /// without the whitespace around it.
 #[must_use]
-pub fn cut(text: &str) -> Vec<&str> {
+pub(crate) fn cut(text: &str) -> Vec<&str> {
     let mut passages = Vec::new();
     let mut rest = text.trim();
     while let Some((limit, _)) = rest.char_indices().nth(CHARACTERS_MAX) {

@@ -19,7 +19,7 @@ const ORDER: &str = "[instruction removed]";
 /// Removes control characters, invisible characters and those that turn the direction of writing around. Ordinary text,
 /// line ends and tabs stay as they are.
 #[must_use]
-pub fn clean(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_visible) {
         return Cow::Borrowed(text);
     }
@@ -42,7 +42,7 @@ fn is_visible(c: char) -> bool {
 
 /// Makes plain text of what an outside source returned.
 #[must_use]
-pub fn foreign(text: &str) -> String {
+pub(crate) fn foreign(text: &str) -> String {
     let text = clean(text);
     let text = without_markup(&text);
     let text = disarmed(&text);

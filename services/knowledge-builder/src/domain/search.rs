@@ -13,25 +13,25 @@ const ITEMS_MAX: usize = 10;
 
 /// An item in a ranking.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ranked {
-    pub record: String,
-    pub item: String,
+pub(crate) struct Ranked {
+    pub(crate) record: String,
+    pub(crate) item: String,
 }
 
 /// A record that was found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    pub record: String,
+pub(crate) struct Found {
+    pub(crate) record: String,
     /// In (0, 1], four decimals.
-    pub relevance: f64,
+    pub(crate) relevance: f64,
     /// The found items, best first.
-    pub items: Vec<String>,
+    pub(crate) items: Vec<String>,
 }
 
 /// Fuses two rankings, each best first: an item scores Σ 1/(60 + rank), a record what its best item does. Equal scores
 /// stand in the order of their ids.
 #[must_use]
-pub fn fuse(by_text: &[Ranked], by_vector: &[Ranked]) -> Vec<Found> {
+pub(crate) fn fuse(by_text: &[Ranked], by_vector: &[Ranked]) -> Vec<Found> {
     let mut scores: HashMap<(&str, &str), f64> = HashMap::new();
     for ranking in [by_text, by_vector] {
         for (place, ranked) in (1u32..).zip(ranking) {

@@ -23,34 +23,34 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::items::FoundText;
 
-pub use runner::{Answer, Run, Runner, Timing};
-pub use settings::Settings;
+pub(crate) use runner::{Answer, Run, Runner, Timing};
+pub(crate) use settings::Settings;
 
 /// What a source is asked.
 #[derive(Debug, Clone)]
-pub struct Question {
-    pub identifier: String,
-    pub language: String,
+pub(crate) struct Question {
+    pub(crate) identifier: String,
+    pub(crate) language: String,
     /// The best page that another source found, for the source that reads pages.
-    pub page: Option<String>,
+    pub(crate) page: Option<String>,
 }
 
 /// What a source found.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Found {
-    pub texts: Vec<FoundText>,
+pub(crate) struct Found {
+    pub(crate) texts: Vec<FoundText>,
     /// Names of entities that statements link to, the most telling first.
-    pub linked: Vec<String>,
+    pub(crate) linked: Vec<String>,
 }
 
 /// Why a source gave nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failure {
-    pub code: SourceErrorCode,
+pub(crate) struct Failure {
+    pub(crate) code: SourceErrorCode,
     /// What the source itself asks to wait, in seconds.
-    pub retry_after_s: Option<u64>,
+    pub(crate) retry_after_s: Option<u64>,
     /// Whether asking again at once may help.
-    pub passing: bool,
+    pub(crate) passing: bool,
 }
 
 impl Failure {
@@ -64,7 +64,7 @@ impl Failure {
 }
 
 /// A source that is asked over the network. One attempt: limits and repetition are the runner's.
-pub trait Source: Send + Sync + fmt::Debug {
+pub(crate) trait Source: Send + Sync + fmt::Debug {
     fn name(&self) -> SourceName;
 
     /// Asks once.

@@ -20,15 +20,15 @@ static REQUESTS: LazyLock<Counters> = LazyLock::new(|| {
 
 /// How long things take at most, and the pauses between them.
 #[derive(Debug, Clone, Copy)]
-pub struct Timing {
+pub(crate) struct Timing {
     /// One attempt, whatever number of requests it makes.
-    pub attempt: Duration,
+    pub(crate) attempt: Duration,
     /// Between the two attempts.
-    pub pause: Duration,
+    pub(crate) pause: Duration,
     /// The longest wait that a source may ask for.
-    pub retry_after_max: Duration,
+    pub(crate) retry_after_max: Duration,
     /// For a source that keeps failing.
-    pub rest: Duration,
+    pub(crate) rest: Duration,
 }
 
 impl Default for Timing {
@@ -47,7 +47,7 @@ const ATTEMPTS: i64 = 2;
 
 /// All outside sources; shared by the runs of a process.
 #[derive(Debug)]
-pub struct Runner {
+pub(crate) struct Runner {
     sources: BTreeMap<SourceName, Place>,
     timing: Timing,
     language: String,
@@ -63,11 +63,11 @@ enum Place {
 
 /// What one source found for one identifier.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The place of the identifier in the question.
-    pub identifier: usize,
-    pub source: SourceName,
-    pub found: Found,
+    pub(crate) identifier: usize,
+    pub(crate) source: SourceName,
+    pub(crate) found: Found,
 }
 
 impl Runner {
@@ -94,7 +94,7 @@ impl Runner {
 
     /// Begins a run over the sources that a request names.
     #[must_use]
-    pub fn begin(&self, requested: &BTreeSet<SourceName>) -> Run<'_> {
+    pub(crate) fn begin(&self, requested: &BTreeSet<SourceName>) -> Run<'_> {
         Run { runner: self, requested: requested.clone(), tallies: BTreeMap::new() }
     }
 
@@ -205,7 +205,7 @@ struct Tally {
 
 /// One run: some rounds of questions, then a report.
 #[derive(Debug)]
-pub struct Run<'r> {
+pub(crate) struct Run<'r> {
     runner: &'r Runner,
     requested: BTreeSet<SourceName>,
     tallies: BTreeMap<SourceName, Tally>,
@@ -214,12 +214,12 @@ pub struct Run<'r> {
 impl<'r> Run<'r> {
     /// Whether the request names the source.
     #[must_use]
-    pub fn wants(&self, source: SourceName) -> bool {
+    pub(crate) fn wants(&self, source: SourceName) -> bool {
         self.requested.contains(&source)
     }
 
     /// Notes that a source at home was asked, and how long that took.
-    pub fn asked_at_home(&mut self, source: SourceName, duration: Duration) {
+    pub(crate) fn asked_at_home(&mut self, source: SourceName, duration: Duration) {
         let tally = self.tallies.entry(source).or_default();
         tally.attempts += 1;
         tally.duration += duration;
@@ -227,7 +227,7 @@ impl<'r> Run<'r> {
     }
 
     /// Asks all sources for all identifiers at once; answers stand in the order of identifiers, then of sources.
-    pub async fn round(&mut self, identifiers: &[String]) -> Vec<Answer> {
+    pub(crate) async fn round(&mut self, identifiers: &[String]) -> Vec<Answer> {
         let names = SourceName::ALL.into_iter().filter(|name| *name != SourceName::Firecrawl);
         let searches: Vec<_> = names.filter_map(|name| self.ready(name)).collect();
         let reader = self.ready(SourceName::Firecrawl);
@@ -274,7 +274,7 @@ impl<'r> Run<'r> {
 
     /// What became of each source; `items` says how many items it gave.
     #[must_use]
-    pub fn report(&self, items: impl Fn(SourceName) -> i64) -> Vec<SourceReport> {
+    pub(crate) fn report(&self, items: impl Fn(SourceName) -> i64) -> Vec<SourceReport> {
         SourceName::ALL.into_iter().map(|source| self.report_one(source, items(source))).collect()
     }
 

@@ -16,25 +16,25 @@ use super::{
 /// What the operator says about sources. Names are those of the environment.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The outside sources that may be asked; all when absent.
-    pub knowledge_sources: Option<CommaList>,
-    pub knowledge_language: String,
+    pub(crate) knowledge_sources: Option<CommaList>,
+    pub(crate) knowledge_language: String,
     /// Hosts whose pages are dropped, their subdomains included.
-    pub knowledge_blocked_domains: CommaList,
+    pub(crate) knowledge_blocked_domains: CommaList,
     /// `{language}` stands for the language.
-    pub wikipedia_url: String,
-    pub wikidata_url: String,
-    pub tavily_url: String,
-    pub brave_url: String,
-    pub exa_url: String,
-    pub firecrawl_url: String,
-    pub tavily_api_key: Option<Secret>,
-    pub brave_api_key: Option<Secret>,
-    pub exa_api_key: Option<Secret>,
-    pub firecrawl_api_key: Option<Secret>,
-    pub egress_allow_private: bool,
-    pub egress_allow_cidrs: String,
+    pub(crate) wikipedia_url: String,
+    pub(crate) wikidata_url: String,
+    pub(crate) tavily_url: String,
+    pub(crate) brave_url: String,
+    pub(crate) exa_url: String,
+    pub(crate) firecrawl_url: String,
+    pub(crate) tavily_api_key: Option<Secret>,
+    pub(crate) brave_api_key: Option<Secret>,
+    pub(crate) exa_api_key: Option<Secret>,
+    pub(crate) firecrawl_api_key: Option<Secret>,
+    pub(crate) egress_allow_private: bool,
+    pub(crate) egress_allow_cidrs: String,
 }
 
 impl Default for Settings {
@@ -72,7 +72,7 @@ impl Settings {
     ///
     /// # Errors
     /// Names the setting that cannot be read.
-    pub fn runner(&self, timing: Timing) -> Result<Runner, settings::Error> {
+    pub(crate) fn runner(&self, timing: Timing) -> Result<Runner, settings::Error> {
         self.check()?;
         let policy = Policy::new(self.egress_allow_private, &self.egress_allow_cidrs)
             .map_err(|error| settings::Error::new("egress_allow_cidrs", error))?;

@@ -77,7 +77,7 @@ fn is_exact(conn: &mut PgConnection, type_key: Option<&str>) -> QueryResult<bool
     let counted = sql_query(
         "SELECT count(*) AS count FROM (\
            SELECT FROM knowledge_items i JOIN knowledge_records r ON r.knowledge_id = i.knowledge_id \
-           WHERE r.type_key = $1 LIMIT $2) AS some",
+           WHERE r.type_key = $1 LIMIT $2) AS of_type",
     )
     .bind::<Text, _>(type_key)
     .bind::<BigInt, _>(EXACT_ITEMS_MAX + 1)

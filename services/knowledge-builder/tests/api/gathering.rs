@@ -122,7 +122,7 @@ async fn given_items_stay_and_found_ones_are_replaced() {
     let rig = Rig::start().await;
     let bring = |text: &str| json!({"identifier": "Bob", "documents": [{"title": "Book", "text": text}]});
     rig.gather(bring("Bob sang.")).await;
-    rig.note("Bob", "entity", "unrelated").await;
+    rig.note("Bob", "Other", "unrelated").await;
     let noted =
         rig.admin.post("/api/v1/knowledge", &json!({"identifier": "Bob", "text": "Bob danced."})).await.data(201);
     assert_eq!(each(&noted["knowledge_items"], "text"), ["Bob danced.", "Bob sang."]);

@@ -6,12 +6,10 @@ use api_types::skills::{OccupationAlternative, OccupationMatch, OccupationRow, n
 
 use super::{App, Error, Taxonomy};
 use crate::{
-    domain::matching::{self, Choice, Ranked},
+    domain::matching::{self, ALTERNATIVES_MAX, Choice, Ranked},
     store,
 };
 
-/// Occupations that a look at the vectors brings: more than are ever shown.
-const NEAREST: i64 = 30;
 /// Labels that are named to somebody whose text matches nothing.
 const SUGGESTIONS: usize = 5;
 
@@ -24,18 +22,19 @@ pub(crate) struct Matched {
 }
 
 impl App {
-    /// All candidates for a text, best first.
-    pub(crate) async fn candidates(&self, taxonomy: &Taxonomy, text: &str) -> Result<Vec<Ranked>, Error> {
+    /// The candidates for a text, best first; `count` of them, or a few more.
+    async fn candidates(&self, taxonomy: &Taxonomy, text: &str, count: usize) -> Result<Vec<Ranked>, Error> {
         let normalised = normalise(text);
         let label = if normalised.is_empty() { text.trim().to_owned() } else { normalised.clone() };
         let vector = self.vector(label).await;
         let id = taxonomy.row.id;
         let model = self.embedder.model().to_owned();
         let wanted = vector.as_ref().ok().cloned();
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
         let work = move |conn: &mut _| -> Result<_, Error> {
             let labels = store::occupations::labelled(conn, id, &normalised)?;
             let nearest = match wanted {
-                Some(vector) => store::occupations::nearest(conn, id, &model, vector, NEAREST)?,
+                Some(vector) => store::occupations::nearest(conn, id, &model, vector, count)?,
                 None => Vec::new(),
             };
             Ok((labels, nearest))
@@ -65,7 +64,7 @@ impl App {
             let choice = matching::named(found.ok_or(Error::NoOccupation)?);
             return Ok(Matched { nearest: vec![choice.best.occupation.label.clone()], choice: Some(choice) });
         }
-        let ranked = self.candidates(taxonomy, text).await?;
+        let ranked = self.candidates(taxonomy, text, 1 + ALTERNATIVES_MAX).await?;
         let nearest = ranked.iter().take(SUGGESTIONS).map(|one| one.occupation.label.clone()).collect();
         Ok(Matched { choice: matching::choose(ranked, self.match_threshold), nearest })
     }
@@ -80,7 +79,7 @@ impl App {
     /// The `count` best candidates for a text, with what is known of them.
     pub(crate) async fn occupations(&self, text: &str, count: usize) -> Result<Vec<OccupationRow>, Error> {
         let taxonomy = self.taxonomy().await?;
-        let mut ranked = self.candidates(&taxonomy, text).await?;
+        let mut ranked = self.candidates(&taxonomy, text, count).await?;
         ranked.truncate(count);
         let id = taxonomy.row.id;
         let uris: Vec<Arc<str>> = ranked.iter().map(|one| one.occupation.uri.clone()).collect();

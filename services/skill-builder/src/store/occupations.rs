@@ -14,8 +14,8 @@ use pgvector::{Vector, sql_types::Vector as SqlVector};
 use super::schema::{occupation_labels, occupations};
 use crate::domain::matching::{Candidate, EmbeddingHit, LabelHit};
 
-/// Labels looked at around a text. Several may be those of one occupation, hence far more than answers.
-const LABELS_NEAR: i64 = 200;
+/// Labels looked at around a text. An occupation has ten or so, hence far more than answers.
+const LABELS_NEAR: i64 = 400;
 /// How wide the index looks for them; what it misses beyond that is far from the best.
 const SEARCH_WIDTH: i64 = 400;
 

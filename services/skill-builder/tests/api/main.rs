@@ -9,4 +9,3 @@ mod rig;
 mod skill_sets;
 mod taxonomy;
 mod written_sets;
-mod zz_real;

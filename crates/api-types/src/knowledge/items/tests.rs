@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{ItemDraft, ItemFault, ItemProblem, Subject, build_item, expand_records, numbered, parse_items};
+use super::{ItemDraft, ItemFault, ItemProblem, Subject, build_item, expand_records, item_entries, parse_items};
 use crate::knowledge::{ItemMetadata, KnowledgeId, KnowledgeItem, Origin, item_id};
 
 fn now() -> DateTime<Utc> {

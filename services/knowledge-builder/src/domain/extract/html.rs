@@ -30,7 +30,7 @@ const DECLARATION_BYTES: usize = 1024;
 ///
 /// # Errors
 /// [`Error::TooSlow`] when the deadline passes.
-pub fn read(page: &str, deadline: Instant) -> Result<Extract, Error> {
+pub(crate) fn read(page: &str, deadline: Instant) -> Result<Extract, Error> {
     read_into(Writer::default(), page, deadline)
 }
 
@@ -54,7 +54,7 @@ fn read_into(writer: Writer, page: &str, deadline: Instant) -> Result<Extract, E
 
 /// The text of a piece of HTML from a source, its line ends kept, or nothing when it takes too long to read.
 #[must_use]
-pub fn fragment(piece: &str) -> String {
+pub(crate) fn fragment(piece: &str) -> String {
     let writer = Writer { preformatted: 1, ..Writer::default() };
     let extract = read_into(writer, piece, Instant::now() + Duration::from_secs(2));
     extract.map(|extract| extract.text).unwrap_or_default()
@@ -62,7 +62,7 @@ pub fn fragment(piece: &str) -> String {
 
 /// The encoding that a page declares in its first bytes.
 #[must_use]
-pub fn declared_encoding(page: &[u8]) -> Option<&'static Encoding> {
+pub(crate) fn declared_encoding(page: &[u8]) -> Option<&'static Encoding> {
     let start = page.get(..DECLARATION_BYTES).unwrap_or(page).to_ascii_lowercase();
     let start = String::from_utf8_lossy(&start);
     let (_, after) = start.split_once("charset=")?;

@@ -13,7 +13,7 @@ const EVENTS: usize = 4_096;
 ///
 /// # Errors
 /// [`Error::TooSlow`] when the deadline passes.
-pub fn read(markdown: &str, deadline: Instant) -> Result<Extract, Error> {
+pub(crate) fn read(markdown: &str, deadline: Instant) -> Result<Extract, Error> {
     let options = Options::ENABLE_TABLES
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_TASKLISTS

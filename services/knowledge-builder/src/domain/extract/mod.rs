@@ -1,8 +1,8 @@
 //! Reading the text of documents, within bounds of time and memory whatever the document holds.
 
-pub mod html;
-pub mod markdown;
-pub mod pdf;
+pub(crate) mod html;
+pub(crate) mod markdown;
+pub(crate) mod pdf;
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ use super::sanitise::clean;
 
 /// The kinds of documents that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MediaType {
+pub(crate) enum MediaType {
     Plain,
     Markdown,
     Html,
@@ -29,7 +29,7 @@ pub enum MediaType {
 impl MediaType {
     /// Reads a media type; its parameters do not matter.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         [Self::Plain, Self::Markdown, Self::Html, Self::Pdf]
             .into_iter()
@@ -37,7 +37,7 @@ impl MediaType {
     }
 
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Plain => "text/plain",
             Self::Markdown => "text/markdown",
@@ -49,14 +49,14 @@ impl MediaType {
 
 /// What was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Extract {
-    pub title: Option<String>,
-    pub text: String,
+pub(crate) struct Extract {
+    pub(crate) title: Option<String>,
+    pub(crate) text: String,
 }
 
 /// Why a document cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("the document cannot be read")]
     Unreadable,
     #[error("the document is encrypted")]
@@ -87,7 +87,7 @@ static READERS: AtomicUsize = AtomicUsize::new(0);
 ///
 /// # Errors
 /// As they are named; [`Error::NoText`] also when there is nothing but whitespace.
-pub fn read(media_type: MediaType, bytes: Vec<u8>) -> Result<Extract, Error> {
+pub(crate) fn read(media_type: MediaType, bytes: Vec<u8>) -> Result<Extract, Error> {
     let deadline = Instant::now() + TIME_MAX;
     let extract = match media_type {
         MediaType::Plain => Extract { title: None, text: decode(&bytes, None)? },
@@ -107,7 +107,7 @@ pub fn read(media_type: MediaType, bytes: Vec<u8>) -> Result<Extract, Error> {
 
 /// A title on one line, without what nobody sees, at most 300 characters.
 #[must_use]
-pub fn title_of(text: &str) -> String {
+pub(crate) fn title_of(text: &str) -> String {
     let line = clean(text).split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(300).collect()
 }

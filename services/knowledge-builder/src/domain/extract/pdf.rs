@@ -25,7 +25,7 @@ const TEXT_BYTES_MAX: usize = 32 * 1024 * 1024;
 ///
 /// # Errors
 /// As they are named; a damaged page is left out as long as another one can be read.
-pub fn read(bytes: &[u8], deadline: Instant) -> Result<Extract, Error> {
+pub(crate) fn read(bytes: &[u8], deadline: Instant) -> Result<Extract, Error> {
     guard::check_source(bytes)?;
     let options = LoadOptions {
         max_decompressed_size: Some(PART_BYTES_MAX),
