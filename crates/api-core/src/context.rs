@@ -69,6 +69,14 @@ pub async fn scope<T>(context: Arc<Context>, work: impl Future<Output = T>) -> T
     CURRENT.scope(context, work).await
 }
 
+/// Runs `work` as part of the request, on a thread that cannot await.
+pub(crate) fn scope_blocking<T>(context: Option<Arc<Context>>, work: impl FnOnce() -> T) -> T {
+    match context {
+        Some(context) => CURRENT.sync_scope(context, work),
+        None => work(),
+    }
+}
+
 /// The request being served, if any.
 #[must_use]
 pub fn current() -> Option<Arc<Context>> {

@@ -10,6 +10,8 @@ use diesel::{
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::Span;
 
+use crate::context;
+
 /// How long a request may wait for a connection before it is told to come back later.
 const WAIT: Duration = Duration::from_secs(2);
 
@@ -88,12 +90,12 @@ impl Db {
         let turn =
             timeout(WAIT, Arc::clone(&self.turns).acquire_owned()).await.map_err(unavailable)?.map_err(unavailable)?;
         let pool = self.pool.clone();
-        let span = Span::current();
+        let (span, request) = (Span::current(), context::current());
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         web::block(move || -> Result<T, E> {
             let _turn = turn; // Held until the query is over, even if the client has gone.
             let mut conn = pool.get().map_err(unavailable)?;
-            span.in_scope(|| work(&mut conn))
+            context::scope_blocking(request, || span.in_scope(|| work(&mut conn)))
         })
         .await
         .map_err(unavailable)?

@@ -13,8 +13,8 @@ CREATE TABLE skill_sets (
     run_id           uuid        NOT NULL,
     total_skills     bigint      NOT NULL,
     created_by       text        NOT NULL,
-    created_at       timestamptz NOT NULL,
-    updated_at       timestamptz NOT NULL
+    created_at       timestamptz(3) NOT NULL,
+    updated_at       timestamptz(3) NOT NULL
 );
 
 -- One behind every sort, each ending as every order does.

@@ -1,24 +1,20 @@
 //! The other builders over HTTP.
 
-use std::time::Duration;
-
-use api_client::{CallContext, ClientError, Outgoing, Retry, ServiceClient, skill_builder::SkillBuilder};
+use api_client::{CallContext, ClientError, knowledge_builder::KnowledgeBuilder, skill_builder::SkillBuilder};
 use api_types::{
     error::Code,
-    skills::{EmbedRequest, Embedded, GenerateRequest, MatchRequest, Matched, Skill},
+    knowledge::NewKnowledge,
+    skills::{Embedded, GenerateRequest, MatchRequest, Matched, Skill},
 };
 
-use crate::domain::ports::{Builder, Builders, Fault, Gathered, Given, Inquiry};
+use crate::domain::ports::{Builder, Builders, Fault, Gathered, Given};
 
-/// For one attempt.
-const TIMEOUT: Duration = Duration::from_secs(120);
-const RETRY: Retry = Retry { pauses: &[Duration::from_secs(1), Duration::from_secs(2)] };
 /// Numbers of a vector, as the database stores them.
 const DIMENSIONS: usize = 384;
 
 pub(crate) struct HttpBuilders {
     pub(crate) skills: SkillBuilder,
-    pub(crate) knowledge: ServiceClient,
+    pub(crate) knowledge: KnowledgeBuilder,
 }
 
 impl Builders for HttpBuilders {
@@ -29,15 +25,13 @@ impl Builders for HttpBuilders {
         })
     }
 
-    fn gather<'a>(&'a self, context: &'a CallContext, inquiry: Inquiry) -> Given<'a, Gathered> {
+    fn gather<'a>(&'a self, context: &'a CallContext, request: NewKnowledge) -> Given<'a, Gathered> {
         Box::pin(async move {
-            let gathered: Gathered = self
-                .knowledge(context, "/api/v1/knowledge?include=embeddings", &inquiry)
-                .await
-                .map_err(|error| fault(Builder::Knowledge, &error))?;
-            let vectors = gathered.knowledge_items.iter().map(|item| item.embedding.as_deref());
+            let record = self.knowledge.gather(context, &request).await;
+            let record = record.map_err(|error| fault(Builder::Knowledge, &error))?;
+            let vectors = record.knowledge_items.iter().map(|item| item.embedding.as_deref());
             checked(Builder::Knowledge, vectors)?;
-            Ok(gathered)
+            Ok(Gathered { knowledge_items: record.knowledge_items, sources: record.sources })
         })
     }
 
@@ -55,28 +49,15 @@ impl Builders for HttpBuilders {
             let wanted = texts.len();
             let embedded = match builder {
                 Builder::Skills => self.skills.embed(context, texts).await,
-                Builder::Knowledge => self.knowledge(context, "/internal/v1/embeddings", &EmbedRequest { texts }).await,
+                Builder::Knowledge => self.knowledge.embed(context, texts).await,
             };
-            let embedded: Embedded = embedded.map_err(|error| fault(builder, &error))?;
+            let embedded = embedded.map_err(|error| fault(builder, &error))?;
             if embedded.vectors.len() != wanted {
                 return Err(nonsense(builder));
             }
             checked(builder, embedded.vectors.iter().map(|vector| Some(vector.as_slice())))?;
             Ok(embedded)
         })
-    }
-}
-
-impl HttpBuilders {
-    async fn knowledge<T: serde::de::DeserializeOwned>(
-        &self,
-        context: &CallContext,
-        path: &str,
-        body: &impl serde::Serialize,
-    ) -> Result<T, ClientError> {
-        let call = Outgoing::post(path, body)
-            .map_err(|source| ClientError::Protocol { service: "self", source: Some(source) })?;
-        self.knowledge.send(context, &call.within(TIMEOUT).retried(RETRY)).await
     }
 }
 

@@ -13,7 +13,7 @@ mod store;
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{http::Method, web};
-use api_client::skill_builder::SkillBuilder;
+use api_client::{knowledge_builder::KnowledgeBuilder, skill_builder::SkillBuilder};
 use api_core::{
     db::{self, Db},
     health::Database,
@@ -58,7 +58,7 @@ pub fn start(deps: Deps) -> Result<Running, settings::Error> {
         db: db.clone(),
         builders: Arc::new(HttpBuilders {
             skills: SkillBuilder(platform.client(NAME, "skill-builder", &config.skill_builder_url)),
-            knowledge: platform.client(NAME, "knowledge-builder", &config.knowledge_builder_url),
+            knowledge: KnowledgeBuilder(platform.client(NAME, "knowledge-builder", &config.knowledge_builder_url)),
         }),
         waiters: Waiters::default(),
         wake: Wake::default(),

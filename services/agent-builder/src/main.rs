@@ -1,13 +1,13 @@
 //! The agent builder by itself.
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
 use agent_builder::Deps;
 use anyhow::Context as _;
 use api_core::{platform::Platform, server};
 use migrations::Service;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     server::alone("agent-builder", 5000, |settings| {
         let admin_url = settings.text("database_url").context("setting DATABASE_URL: required")?;
         let database_url = migrations::service_url(&admin_url, Service::AgentBuilder)?;

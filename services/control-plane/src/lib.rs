@@ -1,6 +1,7 @@
 //! The control plane: API keys for all doors, and the events of all services.
 //!
-//! Other services ask it for keys (`POST /internal/v1/keys/lookup`) and hand it their events (`POST /internal/v1/events`).
+//! Other services ask it for keys (`POST /internal/v1/keys/lookup`) and hand it their events
+//! (`POST /internal/v1/events`).
 
 mod api;
 mod config;

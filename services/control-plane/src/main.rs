@@ -1,6 +1,6 @@
 //! The control plane by itself: it looks keys up in its own store.
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use api_core::{db::Db, platform::Platform, server};
@@ -10,7 +10,7 @@ use migrations::Service;
 /// Connections for looking up the keys of requests to the control plane itself.
 const LOOKUP_POOL: u32 = 4;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     server::alone("control-plane", 5005, |settings| {
         let admin_url = settings.text("database_url").context("setting DATABASE_URL: required")?;
         let database_url = migrations::service_url(&admin_url, Service::ControlPlane)?;

@@ -74,7 +74,7 @@ fn tell(app: &App, Prepared { administrator, first_key }: Prepared, announce: An
     match first_key {
         FirstKey::Announced(token) => announce(&token),
         FirstKey::Awaited => tracing::info!(
-            "no API key exists; the bootstrap token was printed by the first start, and BOOTSTRAP_ADMIN_KEY works without it"
+            "no API key exists; the first start printed the bootstrap token, and BOOTSTRAP_ADMIN_KEY works without it"
         ),
         FirstKey::Made => {}
     }

@@ -1,6 +1,6 @@
 //! The knowledge builder by itself.
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use api_core::{platform::Platform, server};
@@ -8,7 +8,7 @@ use embedding::Embedder;
 use knowledge_builder::Deps;
 use migrations::Service;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     server::alone("knowledge-builder", 5002, |settings| {
         let admin_url = settings.text("database_url").context("setting DATABASE_URL: required")?;
         let database_url = migrations::service_url(&admin_url, Service::KnowledgeBuilder)?;

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api_core::{db, idempotency};
+use api_core::db;
 use api_types::skills::embedding_text;
 use embedding::Priority;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,6 @@ const LEASE: Duration = Duration::from_secs(60);
 const LEASE_NAME: &str = "vectors";
 /// Texts between two lines in the log.
 const LOG_EVERY: usize = 5_000;
-const PURGE_EVERY: Duration = Duration::from_secs(600);
 
 /// Puts the built-in taxonomy in place where there is none, or an older one of its kind.
 pub(crate) async fn install_starter(app: Arc<App>, stop: CancellationToken) {
@@ -89,16 +88,6 @@ pub(crate) async fn make_vectors(app: Arc<App>, stop: CancellationToken) {
     let released = worker.app.db.run::<_, db::Error>(move |conn| Ok(leases::release(conn, LEASE_NAME, holder)?)).await;
     if released.is_err() {
         tracing::debug!("the lease runs out by itself");
-    }
-}
-
-/// Clears away kept answers past their time.
-pub(crate) async fn purge_answers(app: Arc<App>, stop: CancellationToken) {
-    while pause(PURGE_EVERY, &stop).await {
-        let purged = app.db.run::<_, db::Error>(|conn| Ok(idempotency::purge(conn)?)).await;
-        if let Err(error) = purged {
-            tracing::warn!(exception = %error, "kept answers could not be cleared away");
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use std::{fmt, sync::Arc};
 use actix_web::web;
 use api_core::{
     health::Database,
-    outbox,
+    idempotency, outbox,
     platform::Platform,
     service::{Routes, Running, Service, Worker, openapi_of},
     settings,
@@ -64,11 +64,11 @@ pub fn start(deps: Deps) -> Result<Running, settings::Error> {
         database: Database::new(db.clone(), &migrations::Service::SkillBuilder.migrations())?,
         control_plane: platform.client(NAME, "control-plane", &platform.core.control_plane_url),
     };
-    let control_plane = platform.control_plane(NAME);
+    let (control_plane, purged) = (platform.control_plane(NAME), db.clone());
     let workers: Vec<Worker> = vec![
         worker(&shared, background::install_starter),
         worker(&shared, background::make_vectors),
-        worker(&shared, background::purge_answers),
+        Box::new(move |stop| Box::pin(idempotency::purger(purged, stop))),
         Box::new(move |stop| Box::pin(outbox::relay(db, NAME, control_plane, stop))),
     ];
     let service = Service {

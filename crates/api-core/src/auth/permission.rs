@@ -53,6 +53,9 @@ permissions! {
     LegacyAgentsWrite = ["agents:write"] { const DOOR: Option<&'static str> = Some("legacy"); };
     LegacySkillsWrite = ["skills:write"] { const DOOR: Option<&'static str> = Some("legacy"); };
     LegacyKnowledgeWrite = ["knowledge:write"] { const DOOR: Option<&'static str> = Some("legacy"); };
-    /// Internal routes.
-    ServiceOnly = [] { const SERVICE_ONLY: bool = true; };
+    /// Internal routes: their bodies hold whole texts that were checked before.
+    ServiceOnly = [] {
+        const SERVICE_ONLY: bool = true;
+        const BODY: BodyLimit = BodyLimit::Document;
+    };
 }

@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: the same request twice is done once.
 //!
-//! The key is taken before the work starts and settled when it ends: with the answer if it succeeded, freed if it failed. A process that
-//! dies in between frees its keys by the passing of `locked_until`.
+//! The key is taken before the work starts and settled when it ends: with the answer if it succeeded, freed if it
+//! failed. A process that dies in between frees its keys by the passing of `locked_until`.
 
 mod store;
 
@@ -30,8 +30,8 @@ use crate::{
 pub use store::purge;
 use store::{Answer, Key, Row, Taken};
 
-/// How much longer than its request's time limit a run keeps its key, and how much longer than a request that was cut short:
-/// a statement of it may still be under way.
+/// How much longer than its request's time limit a run keeps its key, and how much longer than a request that was cut
+/// short: a statement of it may still be under way.
 const GRACE_S: i64 = 10;
 /// How long the purger rests when nothing is left to clear away.
 const PURGE_PAUSE: std::time::Duration = std::time::Duration::from_secs(600);

@@ -80,7 +80,8 @@ fn comparison(filter: &Filter, number: usize) -> String {
         Op::Lt => format!("{left} < ${number}"),
         Op::Lte => format!("{left} <= ${number}"),
         Op::In => format!("{column} = ANY(${number})"),
-        Op::Contains => format!("strpos(lower({column}), lower(${number})) > 0"),
+        // By the database's own rules: those of "C" know the case of ASCII letters alone.
+        Op::Contains => format!("strpos(lower({column} COLLATE \"default\"), lower(${number})) > 0"),
     }
 }
 

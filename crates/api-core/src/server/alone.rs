@@ -1,6 +1,11 @@
 //! One service in a process of its own, as on a cluster.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{
+    io::{Write as _, stderr},
+    net::TcpListener,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -15,10 +20,22 @@ struct Port {
 }
 
 /// Reads the settings, builds the service, and serves it on `PORT` (else `port`) until the process is asked to stop.
-///
-/// # Errors
-/// One line that says what stopped the start.
+/// What stops the start is one line on standard error.
 pub fn alone(
+    name: &'static str,
+    port: u16,
+    build: impl FnOnce(&Settings) -> anyhow::Result<(Arc<Platform>, Running)>,
+) -> ExitCode {
+    match run(name, port, build) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(stderr(), "{name}: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(
     name: &'static str,
     port: u16,
     build: impl FnOnce(&Settings) -> anyhow::Result<(Arc<Platform>, Running)>,

@@ -137,6 +137,8 @@ fn http_server(platform: &Arc<Platform>, mount: Mount) -> std::io::Result<actix_
     let server = HttpServer::new(app)
         .workers(if metrics_only { 1 } else { workers })
         .keep_alive(keep_alive)
+        // A client that hangs up has gone: its handler is dropped, which is how those who wait for it are known to.
+        .h1_allow_half_closed(false)
         .client_request_timeout(Duration::from_secs(30))
         .shutdown_timeout(DRAIN.as_secs())
         .disable_signals()

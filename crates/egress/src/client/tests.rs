@@ -227,7 +227,13 @@ async fn retry_after_and_media_type_are_read() {
 
 #[tokio::test]
 async fn a_peer_without_tls_is_unreachable_over_https() {
-    let address = fixed("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.ok();
+        }
+    });
     let error = open_client().send(Request::get(format!("https://{address}/"))).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable), "{error:?}");
 }

@@ -1,5 +1,7 @@
 //! The queue against a real Postgres.
 
+#![cfg(test)]
+
 mod queue;
 mod runner;
 

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use api_core::db::{Db, Unavailable, is_connection_loss};
 use api_types::{
     agents::{AgentStatus, BuildStage},
-    knowledge::{Concept, KnowledgeItem},
+    knowledge::{Concept, KnowledgeItem, NewKnowledge},
     skills::{GenerateRequest, Matched, Skill},
 };
 use chrono::{TimeDelta, Utc};
@@ -22,7 +22,7 @@ use super::{
     builds::{JOB, Partial, Request},
     events::{self, Counts},
     merge,
-    ports::{Builders, Fault, Gathered, Inquiry},
+    ports::{Builders, Fault, Gathered},
     role_model::RoleModel,
     tags::{CONFIDENCE_MIN, tags},
     waiting::Waiters,
@@ -323,12 +323,12 @@ fn store_results(conn: &mut Conn, run: &Run, results: Results) -> Result<Counts,
     Ok(counts)
 }
 
-fn inquiry(run: &Run, matched: &Matched) -> Inquiry {
+fn inquiry(run: &Run, matched: &Matched) -> NewKnowledge {
     let inputs = &run.request.inputs;
     let concept = matched.occupation_match.as_ref().zip(matched.description.as_ref());
-    Inquiry {
+    NewKnowledge {
         identifier: run.role_model.name().to_owned(),
-        entity_type: ENTITY_TYPE.to_owned(),
+        entity_type: Some(ENTITY_TYPE.to_owned()),
         deepening_cycles: inputs.deepening_cycles,
         sources: inputs.sources.clone(),
         documents: inputs.documents.clone(),

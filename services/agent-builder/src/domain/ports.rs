@@ -3,7 +3,7 @@
 use api_client::CallContext;
 use api_types::{
     error::Code,
-    knowledge::{Concept, DocumentInput, KnowledgeItem, SourceName, SourceReport},
+    knowledge::{KnowledgeItem, NewKnowledge, SourceReport},
     skills::{Embedded, GenerateRequest, Matched, Skill},
 };
 use futures_util::future::BoxFuture;
@@ -40,24 +40,6 @@ pub(crate) enum Fault {
     },
 }
 
-/// Whom knowledge is gathered about, and from where.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Inquiry {
-    pub(crate) identifier: String,
-    pub(crate) entity_type: String,
-    pub(crate) deepening_cycles: i32,
-    /// All when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) sources: Option<Vec<SourceName>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) documents: Vec<DocumentInput>,
-    /// What the role model itself says.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) role_model_texts: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) concept: Option<Concept>,
-}
-
 /// What was found, each item with its embedding.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gathered {
@@ -74,7 +56,7 @@ pub(crate) trait Builders: Send + Sync {
     fn match_occupation<'a>(&'a self, context: &'a CallContext, occupation: String) -> Given<'a, Matched>;
 
     /// Gathers knowledge, which the knowledge builder also keeps as its own.
-    fn gather<'a>(&'a self, context: &'a CallContext, inquiry: Inquiry) -> Given<'a, Gathered>;
+    fn gather<'a>(&'a self, context: &'a CallContext, request: NewKnowledge) -> Given<'a, Gathered>;
 
     /// Derives skills, each with its embedding.
     fn generate<'a>(&'a self, context: &'a CallContext, request: GenerateRequest) -> Given<'a, Vec<Skill>>;

@@ -54,6 +54,7 @@ pub(crate) fn upsert(conn: &mut PgConnection, given: Given) -> QueryResult<bool>
     work_queue::cancel(conn, JOB, &given.agent_id)?;
     let head = agents::lock(conn, &given.agent_id, None)?;
     let is_new = head.is_none();
+    let was_completed = head.as_ref().is_some_and(|head| head.completed_at.is_some());
     let (role_model, stored_status) = match (&given.role_model, head) {
         (None, None) => return Ok(false),
         (Some(role_model), None) => (role_model.clone(), None),
@@ -71,7 +72,10 @@ pub(crate) fn upsert(conn: &mut PgConnection, given: Given) -> QueryResult<bool>
         insert(conn, &given, &role_model, status)?;
     }
     let (agent_id, counts) = (given.agent_id.clone(), counts(&given));
-    let columns = columns(conn, given, &role_model, status)?;
+    let mut columns = columns(conn, given, &role_model, status)?;
+    if status == AgentStatus::Completed && !was_completed {
+        columns.completed_at.get_or_insert_with(Utc::now);
+    }
     diesel::update(table::table.find(&agent_id)).set(columns).execute(conn)?;
     if is_new && status == AgentStatus::Completed {
         events::ready(conn, &agent_id, ACTOR, counts, chrono::TimeDelta::zero())?;
@@ -167,7 +171,6 @@ fn columns(conn: &mut PgConnection, given: Given, role_model: &RoleModel, status
     if let Some(build) = &given.build {
         store_build(conn, id, build)?;
     }
-    let completed_at = given.completed_at.or((status == AgentStatus::Completed).then(Utc::now));
     Ok(Columns {
         role_model: given.role_model.map(|role_model| Value::Object(role_model.0)),
         status: Some(status.as_str()),
@@ -183,6 +186,6 @@ fn columns(conn: &mut PgConnection, given: Given, role_model: &RoleModel, status
         created_by: given.created_by,
         created_at: given.created_at,
         updated_at: given.updated_at.or_else(|| Some(Utc::now())),
-        completed_at,
+        completed_at: given.completed_at,
     })
 }

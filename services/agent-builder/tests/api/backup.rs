@@ -29,7 +29,10 @@ async fn restored(rig: &Rig, file: String) -> Result<usize, RestoreError> {
 async fn a_backup_brings_everything_back() {
     let rig = Rig::new().await;
     rig.agent("ada").await;
-    rig.admin().patch("/api/v1/agents/ada", &json!({"generated_knowledge": ["By hand."], "metadata": {"a": [1.5, "é"]}})).await.data(200);
+    rig.admin()
+        .patch("/api/v1/agents/ada", &json!({"generated_knowledge": ["By hand."], "metadata": {"a": [1.5, "é"]}}))
+        .await
+        .data(200);
     let mut others = Vec::new();
     for number in 0..12 {
         others.push(rig.agent(&format!("b{number:02}")).await);
@@ -42,17 +45,22 @@ async fn a_backup_brings_everything_back() {
     assert!(parsed["timestamp"].as_str().unwrap().ends_with('Z'));
     assert_eq!(file, format!("{}\n", reordered(&file)), "indented by two");
     rig.admin().delete("/api/v1/agents/ada").await.data(200);
-    rig.admin().patch("/api/v1/agents/b00", &json!({"role_model": {"name": "Changed"}, "generated_skills": []})).await.data(200);
+    rig.admin()
+        .patch("/api/v1/agents/b00", &json!({"role_model": {"name": "Changed"}, "generated_skills": []}))
+        .await
+        .data(200);
     rig.agent("new").await;
     assert_eq!(restored(&rig, file.clone()).await.unwrap(), 13);
-    let after = rig.admin().get("/api/v1/agents?include=embeddings&sort=agent_id&filter[agent_id][ne]=new").await.data(200);
+    let after =
+        rig.admin().get("/api/v1/agents?include=embeddings&sort=agent_id&filter[agent_id][ne]=new").await.data(200);
     assert_eq!(after, before);
     rig.admin().get("/api/v1/agents/new").await.data(200);
     assert_eq!(rig.count("agent_knowledge WHERE agent_id = 'ada' AND is_written"), 1);
     assert_eq!(rig.count("outbox WHERE actor = 'restore' AND kind = 'agent.ready'"), 1);
     // And once more, to the same end.
     assert_eq!(restored(&rig, file).await.unwrap(), 13);
-    let again = rig.admin().get("/api/v1/agents?include=embeddings&sort=agent_id&filter[agent_id][ne]=new").await.data(200);
+    let again =
+        rig.admin().get("/api/v1/agents?include=embeddings&sort=agent_id&filter[agent_id][ne]=new").await.data(200);
     assert_eq!(again, before);
 }
 
@@ -71,7 +79,8 @@ fn reordered(file: &str) -> String {
 async fn what_a_file_does_not_say_stays() {
     let rig = Rig::new().await;
     let before = rig.agent("ada").await;
-    let file = json!({"version": "1.0", "timestamp": "x", "agents": [{"agent_id": "ada", "metadata": {"b": 2}, "hobby": 1}]});
+    let file =
+        json!({"version": "1.0", "timestamp": "x", "agents": [{"agent_id": "ada", "metadata": {"b": 2}, "hobby": 1}]});
     assert_eq!(restored(&rig, file.to_string()).await.unwrap(), 1);
     let mut after = rig.admin().get("/api/v1/agents/ada").await.data(200);
     assert_eq!(after["metadata"], json!({"b": 2}));
@@ -83,7 +92,8 @@ async fn what_a_file_does_not_say_stays() {
 #[tokio::test]
 async fn an_agent_can_be_restored_from_little() {
     let rig = Rig::new().await;
-    let agent = json!({"agent_id": "x", "role_model": {"name": "X", "occupation": null}, "generated_skills": ["Juggling"]});
+    let agent =
+        json!({"agent_id": "x", "role_model": {"name": "X", "occupation": null}, "generated_skills": ["Juggling"]});
     restored(&rig, json!({"version": "1.0", "agents": [agent]}).to_string()).await.unwrap();
     let agent = rig.admin().get("/api/v1/agents/x?include=embeddings").await.data(200);
     assert_eq!((&agent["status"], &agent["generated_skills"][0]["name"]), (&json!("completed"), &json!("Juggling")));
@@ -116,7 +126,10 @@ async fn a_file_of_another_format_changes_nothing() {
         (json!([change, {"agent_id": "no role model"}]), "agents[1].agent_id is not an id"),
         (json!([change, {"agent_id": "unknown"}]), "'unknown' is new here and has no role_model"),
         (json!([change, 7]), "agents[1] is not an object"),
-        (json!([change, {"agent_id": "b", "role_model": {"name": "B"}, "generated_skills": [{"x": 1}]}]), "agents[1].generated_skills[0]"),
+        (
+            json!([change, {"agent_id": "b", "role_model": {"name": "B"}, "generated_skills": [{"x": 1}]}]),
+            "agents[1].generated_skills[0]",
+        ),
     ] {
         let file = json!({"agents": agents, "version": "1.0"}).to_string();
         let error = restored(&rig, file).await.unwrap_err();

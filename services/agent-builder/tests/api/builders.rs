@@ -8,7 +8,9 @@ use std::{
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use api_types::{
-    knowledge::{ItemDraft, ItemMetadata, KnowledgeItem, Origin, SourceName, SourceReport, Subject, build_item, knowledge_id},
+    knowledge::{
+        ItemDraft, ItemMetadata, KnowledgeItem, Origin, SourceName, SourceReport, Subject, build_item, knowledge_id,
+    },
     skills::{MatchMethod, OccupationMatch, Skill, SkillSet, SkillSource, written},
 };
 use chrono::Utc;
@@ -66,16 +68,16 @@ pub(crate) struct Builders {
 
 impl Builders {
     pub(crate) fn start() -> Self {
-        let state = Arc::new(State {
-            acts: Mutex::default(),
-            asked: Mutex::default(),
-            released: watch::Sender::new(false),
-        });
+        let state =
+            Arc::new(State { acts: Mutex::default(), asked: Mutex::default(), released: watch::Sender::new(false) });
         let data = web::Data::from(Arc::clone(&state));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let app = move || {
-            App::new().app_data(data.clone()).app_data(web::PayloadConfig::new(8 << 20)).default_service(web::to(answer))
+            App::new()
+                .app_data(data.clone())
+                .app_data(web::PayloadConfig::new(8 << 20))
+                .default_service(web::to(answer))
         };
         let server = HttpServer::new(app).workers(1).disable_signals().listen(listener).unwrap().run();
         Self { state, url, task: tokio::spawn(server) }
@@ -184,7 +186,12 @@ fn good(asked: &Asked, dimensions: usize) -> HttpResponse {
 }
 
 fn vector(dimensions: usize) -> Vec<f32> {
-    (0_u8..).take(dimensions.min(200)).map(|n| f32::from(n) / 1000.0).chain(std::iter::repeat(0.1)).take(dimensions).collect()
+    (0_u8..)
+        .take(dimensions.min(200))
+        .map(|n| f32::from(n) / 1000.0)
+        .chain(std::iter::repeat(0.1))
+        .take(dimensions)
+        .collect()
 }
 
 fn occupation_match() -> OccupationMatch {
@@ -246,7 +253,14 @@ fn knowledge(body: &Value, dimensions: usize) -> Value {
         reason: None,
         error: None,
     });
-    json!({"knowledge_items": items, "sources": reports, "knowledge_id": subject.record, "and": "more"})
+    json!({
+        "knowledge_id": subject.record, "identifier": name, "entity_type": "Person", "knowledge_items": items,
+        "total_items": items.len(), "deepening_cycles": 0, "cycles_run": 0, "stopped_early": false, "rounds": [],
+        "sources": reports, "run_id": Uuid::nil(), "memory_persisted": true,
+        "entity": {"id": subject.record, "name": name, "type": "Person", "text": ""}, "text": "", "source": null,
+        "confidence": null, "timestamp": null, "created_by": "test", "created_at": "2026-01-01T00:00:00.000Z",
+        "updated_at": "2026-01-01T00:00:00.000Z", "and": "more",
+    })
 }
 
 /// One skill for each cycle and one for the corpus.

@@ -25,7 +25,8 @@ async fn a_patch_merges_the_role_model_key_by_key() {
     assert_eq!(after["capabilities"][1], "new:v1");
     assert_eq!(rig.admin().get("/api/v1/agents/ada").await.data(200), after);
     assert_eq!(rig.count("agents WHERE name = 'C D'"), 1);
-    let event = "outbox WHERE kind = 'agent.updated' AND payload = '{\"agent_id\": \"ada\", \"fields\": [\"role_model\"]}'";
+    let event =
+        "outbox WHERE kind = 'agent.updated' AND payload = '{\"agent_id\": \"ada\", \"fields\": [\"role_model\"]}'";
     assert_eq!(rig.count(event), 1);
 }
 
@@ -82,7 +83,8 @@ async fn long_lists_are_embedded_in_parts_and_have_an_end() {
     let after = rig.admin().patch("/api/v1/agents/ada", &json!({"generated_skills": skills})).await.data(200);
     assert_eq!(after["generated_skills"].as_array().unwrap().len(), 1100);
     assert_eq!(after["capabilities"].as_array().unwrap().len(), 200);
-    let parts: Vec<usize> = rig.builders.asked(EMBED).iter().map(|a| a.body["texts"].as_array().unwrap().len()).collect();
+    let parts: Vec<usize> =
+        rig.builders.asked(EMBED).iter().map(|a| a.body["texts"].as_array().unwrap().len()).collect();
     assert_eq!(parts, [512, 512, 76]);
     let too_many = vec!["s"; 5001];
     let answer = rig.admin().patch("/api/v1/agents/ada", &json!({"generated_skills": too_many})).await;
@@ -111,7 +113,11 @@ async fn a_bad_patch_is_refused_whole() {
         (json!({"generated_skills": [1]}), "generated_skills[0]", "INVALID_TYPE"),
         (json!({"generated_skills": ["ok", {}]}), "generated_skills[1]", "INVALID_TYPE"),
         (json!({"generated_skills": {"skills": [[]]}}), "generated_skills.skills[0]", "INVALID_TYPE"),
-        (json!({"generated_skills": [{"name": "x", "confidence": 2}]}), "generated_skills[0].confidence", "INVALID_RANGE"),
+        (
+            json!({"generated_skills": [{"name": "x", "confidence": 2}]}),
+            "generated_skills[0].confidence",
+            "INVALID_RANGE",
+        ),
         (json!({"generated_knowledge": {}}), "generated_knowledge", "INVALID_TYPE"),
         (json!({"generated_knowledge": [{"source": "x"}]}), "generated_knowledge[0]", "INVALID_TYPE"),
         (json!({"metadata": 1}), "metadata", "INVALID_TYPE"),
@@ -211,7 +217,8 @@ async fn a_bad_put_is_refused() {
 async fn a_rebuild_takes_what_is_given_and_stores_it() {
     let rig = Rig::new().await;
     let agent = rig.agent("ada").await;
-    let given = json!({"deepening_cycles": 2, "mode": "taxonomy", "sources": ["documents"], "documents": [{"text": "New."}]});
+    let given =
+        json!({"deepening_cycles": 2, "mode": "taxonomy", "sources": ["documents"], "documents": [{"text": "New."}]});
     let after = rig.admin().post("/api/v1/agents/ada/build", &given).await.data(200);
     assert_eq!((&after["deepening_cycles"], &after["mode"]), (&json!(2), &json!("taxonomy")));
     assert_eq!(after["generated_skills"].as_array().unwrap().len(), 4);
@@ -225,7 +232,10 @@ async fn a_rebuild_takes_what_is_given_and_stores_it() {
     assert_eq!((&asked["sources"], &asked["documents"]), (&json!(["documents"]), &json!([{"text": "New."}])));
     let later = rig.admin().header("prefer", "respond-async");
     let answer = later.post("/api/v1/agents/ada/build", &json!({})).await;
-    assert_eq!((answer.data(202)["status"].as_str(), answer.header("preference-applied")), (Some("completed"), "respond-async"));
+    assert_eq!(
+        (answer.data(202)["status"].as_str(), answer.header("preference-applied")),
+        (Some("completed"), "respond-async")
+    );
 }
 
 #[tokio::test]
@@ -238,7 +248,11 @@ async fn a_rebuild_keeps_what_clients_wrote() {
         "generated_knowledge": [found, "Written by hand, and with care."],
     });
     rig.admin().patch("/api/v1/agents/ada", &patch).await.data(200);
-    let after = rig.admin().post("/api/v1/agents/ada/build", &json!({"documents": [{"title": "D", "text": "Doc."}]})).await.data(200);
+    let after = rig
+        .admin()
+        .post("/api/v1/agents/ada/build", &json!({"documents": [{"title": "D", "text": "Doc."}]}))
+        .await
+        .data(200);
     let list = |list: &str, key: &str| -> Vec<String> {
         after[list].as_array().unwrap().iter().map(|one| one[key].as_str().unwrap().to_owned()).collect()
     };

@@ -33,7 +33,10 @@ async fn a_created_agent_is_complete_and_found_under_its_location() {
     let tags = ["agent.ada:v1", "prove-theorems:v1", "mathematician:v1", "mathematics-0:v1"];
     assert_eq!(agent["capabilities"], json!(tags), "a skill of low confidence is no tag");
     let build = &agent["build"];
-    assert_eq!((&build["status"], &build["stage"], &build["progress"]), (&json!("completed"), &json!("done"), &json!(100)));
+    assert_eq!(
+        (&build["status"], &build["stage"], &build["progress"]),
+        (&json!("completed"), &json!("done"), &json!(100))
+    );
     assert_eq!((&build["attempts"], &build["error"]), (&json!(1), &json!(null)));
     assert!(build["started_at"].is_string() && build["finished_at"].is_string());
     assert_eq!(rig.admin().get("/api/v1/agents/ada").await.data(200), agent);
@@ -67,7 +70,10 @@ async fn the_builders_are_asked_in_turn_with_what_the_one_before_found() {
     });
     assert_eq!(asked.body, expected);
     let asked = &rig.builders.asked(GENERATE)[0].body;
-    assert_eq!((&asked["occupation"], &asked["mode"], &asked["deepening_cycles"]), (&json!("Mathematician"), &json!("essential"), &json!(2)));
+    assert_eq!(
+        (&asked["occupation"], &asked["mode"], &asked["deepening_cycles"]),
+        (&json!("Mathematician"), &json!("essential"), &json!(2))
+    );
     assert_eq!(asked["occupation_match"]["method"], "preferred_label");
     let corpus = "A note.\n\na file\n\nWrote the first program.\n\nMathematicians study numbers.";
     assert_eq!(asked["corpus_text"], corpus);
@@ -220,7 +226,10 @@ async fn an_agent_is_stored_in_rows_of_its_own_with_vectors_and_told_of() {
     let skills = i64::try_from(agent["generated_skills"].as_array().unwrap().len()).unwrap();
     assert_eq!(rig.count("agent_skills WHERE embedding IS NOT NULL"), skills);
     assert_eq!(rig.count("agent_knowledge WHERE embedding IS NOT NULL AND NOT is_written"), 1);
-    assert_eq!(rig.count("outbox WHERE kind = 'agent.created' AND aggregate = 'agent:ada' AND actor = 'test-admin'"), 1);
+    assert_eq!(
+        rig.count("outbox WHERE kind = 'agent.created' AND aggregate = 'agent:ada' AND actor = 'test-admin'"),
+        1
+    );
     assert_eq!(rig.count("outbox WHERE kind = 'agent.ready' AND (payload ->> 'skills')::int > 0"), 1);
     assert_eq!(rig.count("outbox WHERE payload::text LIKE '%Lovelace%'"), 0);
     assert_eq!(rig.count("builds WHERE request IS NOT NULL OR partial IS NOT NULL"), 0);

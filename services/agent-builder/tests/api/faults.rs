@@ -71,10 +71,18 @@ async fn a_builder_that_is_too_slow_times_out() {
 async fn answers_that_make_no_sense_fail_the_build() {
     let cases = [
         (MATCH, Act::Text("<html>welcome</html>"), "skillbuilder"),
-        (KNOWLEDGE, Act::Text(r#"{"success": true, "data": {"knowledge_items": "many"}, "meta": {}}"#), "knowledgebuilder"),
+        (
+            KNOWLEDGE,
+            Act::Text(r#"{"success": true, "data": {"knowledge_items": "many"}, "meta": {}}"#),
+            "knowledgebuilder",
+        ),
         (GENERATE, Act::ShortVectors, "skillbuilder"),
         (KNOWLEDGE, Act::ShortVectors, "knowledgebuilder"),
-        (MATCH, Act::Refuse { status: 401, error: error("AUTHENTICATION_ERROR.INVALID_TOKEN", "no", &[]) }, "skillbuilder"),
+        (
+            MATCH,
+            Act::Refuse { status: 401, error: error("AUTHENTICATION_ERROR.INVALID_TOKEN", "no", &[]) },
+            "skillbuilder",
+        ),
     ];
     let rig = Rig::new().await;
     for (route, act, field) in cases {

@@ -1,5 +1,7 @@
 //! agent-builder from outside, against a real Postgres and builders that do as they are told.
 
+#![cfg(test)]
+
 mod backup;
 mod builders;
 mod change;

@@ -152,11 +152,15 @@ async fn scopes_are_asked_for() {
     use api_types::auth::Role;
     let rig = Rig::new().await;
     rig.agent("ada").await;
-    let with = |permissions: &[&str]| rig.service.client().bearer(&test_support::jwt("k", &[Role::Service], permissions));
+    let with =
+        |permissions: &[&str]| rig.service.client().bearer(&test_support::jwt("k", &[Role::Service], permissions));
     let reader = with(&["agents:read"]);
     reader.get("/api/v1/agents/ada").await.data(200);
     let error = reader.post("/api/v1/agents", &json!({})).await;
-    assert_eq!(error.error(403, "AUTHORIZATION_ERROR.INSUFFICIENT_PERMISSIONS")["message"], "Permission 'agents:write' required");
+    assert_eq!(
+        error.error(403, "AUTHORIZATION_ERROR.INSUFFICIENT_PERMISSIONS")["message"],
+        "Permission 'agents:write' required"
+    );
     assert_eq!(reader.delete("/api/v1/agents/ada").await.status, 403);
     assert_eq!(reader.post("/build", &json!({})).await.status, 403);
     assert_eq!(with(&["skills:read"]).get("/api/v1/agents").await.status, 403);

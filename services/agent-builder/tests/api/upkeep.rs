@@ -42,7 +42,10 @@ async fn a_service_is_ready_when_database_and_migrations_are() {
     let rig = Rig::new().await;
     let ready = rig.service.client().get("/ready").await.data(200);
     assert_eq!(ready["status"], "ready");
-    assert_eq!((&ready["checks"]["database"]["ok"], &ready["checks"]["migrations"]["ok"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&ready["checks"]["database"]["ok"], &ready["checks"]["migrations"]["ok"]),
+        (&json!(true), &json!(true))
+    );
 }
 
 #[tokio::test]
@@ -68,7 +71,10 @@ async fn what_is_counted_has_the_published_names() {
     };
     let before = metrics().await;
     rig.agent("ada").await;
-    let _failed = { rig.builders.set(MATCH, Act::Status(422)); rig.admin().post("/api/v1/agents", &crate::body("b")).await };
+    let _failed = {
+        rig.builders.set(MATCH, Act::Status(422));
+        rig.admin().post("/api/v1/agents", &crate::body("b")).await
+    };
     let after = metrics().await;
     for name in [
         "agentbuilder_agents_created_total ",

@@ -224,7 +224,8 @@ pub(crate) async fn list(db: &Db, query: ListQuery, now: DateTime<Utc>) -> Resul
     Ok((rows.into_iter().map(|row| row.shown(now)).collect(), pagination))
 }
 
-/// Revokes a key for good; a key that was revoked before stays as it is. `admin_ids` are administrators' whatever their roles.
+/// Revokes a key for good; a key that was revoked before stays as it is. `admin_ids` are administrators' keys whatever
+/// their roles.
 ///
 /// # Errors
 /// When there is no such key, or nobody could administer keys without it.
@@ -237,7 +238,8 @@ pub(crate) async fn revoke(
 ) -> Result<RevokedKey, Error> {
     let admin_ids = admin_ids.to_vec();
     db.transaction(move |conn| {
-        // All of them, before the key itself and always in the same order: of two revocations at once, the second sees the first.
+        // All of them, before the key itself and always in the same order: of two revocations at once, the second sees
+        // what the first has done.
         let administrators = store::keys::lock_administrators(conn, &admin_ids, now)?;
         let wanted = KeyId::new(id.clone());
         let found = store::keys::find_for_update(conn, &wanted)?.ok_or(Error::NotFound(id))?;

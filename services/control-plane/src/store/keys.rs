@@ -16,8 +16,8 @@ use diesel::{
 use super::schema::keys;
 use crate::domain::keys::{EVERYTHING, NewStored, Stored};
 
-/// How often a use of a key is written down at most. A caller remembers a key for up to 25 s, so what is shown is less than
-/// a minute late.
+/// How often a use of a key is written down at most. A caller remembers a key for up to 25 s, so what is shown is
+/// less than a minute late.
 const USE_NOTED_EVERY_S: i64 = 30;
 /// The role that [`Role::Admin`](api_types::auth::Role) is stored as.
 const ADMIN: &str = "admin";

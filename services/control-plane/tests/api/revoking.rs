@@ -74,5 +74,7 @@ async fn of_many_revocations_of_one_key_all_say_the_same() {
     let (admin, path) = (rig.admin(), format!("{PATH}/{}", key["id"].as_str().unwrap()));
     let answers: Vec<_> = join_all((0..8).map(|_| admin.delete(&path))).await.iter().map(|a| a.data(200)).collect();
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-    assert_eq!(rig.texts("SELECT kind AS value FROM (SELECT kind FROM outbox UNION ALL SELECT kind FROM events) e WHERE kind = 'key.revoked'").len(), 1);
+    // Wherever it is by now.
+    let events = "SELECT kind AS value FROM (SELECT kind FROM outbox UNION ALL SELECT kind FROM events) AS every";
+    assert_eq!(rig.texts(events).iter().filter(|kind| *kind == "key.revoked").count(), 1);
 }

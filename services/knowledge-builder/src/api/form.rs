@@ -42,7 +42,7 @@ pub(super) async fn read<P: Permission>(call: &mut Call<P>, bytes_max: usize) ->
     let mut upload = None;
     let (mut parts, mut field_bytes) = (0, 0);
     while let Some(part) = form.next().await {
-        let mut part = part.map_err(malformed)?;
+        let mut part = part.map_err(|error| malformed(&error))?;
         parts += 1;
         if parts > PARTS_MAX {
             return Err(ApiError::new(Code::PayloadTooLarge, format!("The form has more than {PARTS_MAX} parts")));
@@ -118,7 +118,7 @@ fn media_type_of(upload: &Upload) -> Option<MediaType> {
 async fn bytes(part: &mut Field, limit: usize, full: impl Fn() -> ApiError) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = part.next().await {
-        let chunk = chunk.map_err(malformed)?;
+        let chunk = chunk.map_err(|error| malformed(&error))?;
         if bytes.len() + chunk.len() > limit {
             return Err(full());
         }
@@ -134,6 +134,6 @@ fn value_of(bytes: Vec<u8>) -> Result<Value, ApiError> {
     }
 }
 
-fn malformed(error: MultipartError) -> ApiError {
+fn malformed(error: &MultipartError) -> ApiError {
     ApiError::new(Code::MalformedBody, "The form cannot be read").caused_by(anyhow::anyhow!("{error}"))
 }

@@ -144,7 +144,7 @@ impl App {
         };
         let (record, is_new) = self.db.transaction(move |conn| finish(conn, &finished, &asker)).await?;
         if let Some(turn) = turn {
-            turn.is_over();
+            turn.end();
         }
         if is_new {
             CREATED.inc(&[]);

@@ -69,7 +69,7 @@ impl Turn {
     }
 
     /// The run has ended with its transaction: nothing is left to give back but the place in the queue.
-    pub(super) fn is_over(mut self) {
+    pub(super) fn end(mut self) {
         self.db = None;
     }
 }

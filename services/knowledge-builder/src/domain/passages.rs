@@ -227,9 +227,9 @@ mod tests {
 
     #[test]
     fn large_texts_are_cut_quickly() {
-        let text = format!("{}\n\n", sentence(1, 300)).repeat(30_000);
+        let text = format!("{}\n\n", sentence(1, 300)).repeat(6_000);
         let started = std::time::Instant::now();
-        assert_eq!(checked(&text).len(), 10_000);
+        assert_eq!(checked(&text).len(), 2_000);
         assert!(started.elapsed().as_secs() < 10);
     }
 }

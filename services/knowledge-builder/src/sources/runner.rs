@@ -66,7 +66,6 @@ enum Place {
 pub(crate) struct Answer {
     /// The place of the identifier in the question.
     pub(crate) identifier: usize,
-    pub(crate) source: SourceName,
     pub(crate) found: Found,
 }
 
@@ -247,7 +246,7 @@ impl<'r> Run<'r> {
             match call.result {
                 Ok(found) => {
                     tally.succeeded = true;
-                    answers.push(Answer { identifier, source, found });
+                    answers.push(Answer { identifier, found });
                 }
                 Err(failure) => tally.error = tally.error.or(Some(failure.code)),
             }

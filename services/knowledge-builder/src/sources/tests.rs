@@ -225,8 +225,8 @@ async fn firecrawl_reads_the_page_that_another_source_found() {
     let runner = settings.runner(timing()).unwrap();
     let mut run = runner.begin(&[SourceName::Wikipedia, SourceName::Firecrawl].into());
     let answers = run.round(&["Ada Lovelace".to_owned()]).await;
-    let page = answers.iter().find(|answer| answer.source == SourceName::Firecrawl).unwrap();
-    let text = &page.found.texts[0];
+    let mut texts = answers.iter().flat_map(|answer| &answer.found.texts);
+    let text = texts.find(|text| text.found_in.source() == SourceName::Firecrawl).unwrap();
     assert_eq!(text.text, "Ada\n\nShe wrote notes.");
     assert_eq!(text.metadata.url.as_deref(), Some("https://en.wikipedia.org/wiki/Ada_Lovelace"));
 }

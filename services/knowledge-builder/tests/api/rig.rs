@@ -1,5 +1,7 @@
 //! The service on a free port, with a schema and settings of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::sync::Arc;
 
 use api_core::{platform::Platform, settings::Settings};

@@ -1,5 +1,7 @@
 //! Gathering from the outside, which here is a server of the test.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{App, Error, Order, generating::Outcome};
+use super::{App, Error, Order, generating::Outcome, vectors::Keep};
 use crate::{
     domain::modes,
     metrics,
@@ -47,7 +47,7 @@ impl App {
     pub(crate) async fn unsaved_set(&self, order: Order, mode: String, actor: &str) -> Result<SkillSet, Error> {
         let (occupation, cycles) = (order.occupation.clone(), order.cycles);
         let Outcome { mut generated, occupation_match } = self.generate(order).await?;
-        self.add_vectors(&mut generated.skills).await?;
+        self.add_vectors(&mut generated.skills, Keep::Concepts).await?;
         let now = now();
         Ok(SkillSet {
             skill_id: Uuid::now_v7(),
@@ -85,7 +85,7 @@ impl App {
         }
         let Update { occupation, mut skills, deepening_cycles } = update;
         if let Some(skills) = &mut skills {
-            self.add_vectors(skills).await?;
+            self.add_vectors(skills, Keep::Nothing).await?;
         }
         let changes = Changes { occupation, skills, deepening_cycles };
         let actor = actor.to_owned();
@@ -102,7 +102,7 @@ impl App {
     /// Creates the set, or puts it in the place of the one with its id.
     pub(crate) async fn replace_set(&self, replacement: Replacement, actor: &str) -> Result<SkillSet, Error> {
         let Replacement { skill_id, occupation, mut skills, deepening_cycles } = replacement;
-        self.add_vectors(&mut skills).await?;
+        self.add_vectors(&mut skills, Keep::Nothing).await?;
         let (now, total) = (now(), skills.len());
         let set = SkillSet {
             skill_id,

@@ -68,7 +68,7 @@ pub(crate) fn declared_encoding(page: &[u8]) -> Option<&'static Encoding> {
     let (_, after) = start.split_once("charset=")?;
     let label = after.trim_start_matches(['"', '\'', ' ']);
     let end = label.find(|c: char| matches!(c, '"' | '\'' | '>' | ';' | '/') || c.is_whitespace());
-    Encoding::for_label(label[..end.unwrap_or(label.len())].as_bytes())
+    Encoding::for_label(&label.as_bytes()[..end.unwrap_or(label.len())])
 }
 
 /// The tokenizer hands out shared references, hence the cell.

@@ -65,11 +65,11 @@ impl Writer {
             }
             Tag::Item | Tag::TableRow | Tag::TableHead => self.separate("\n"),
             Tag::MetadataBlock(_) => self.in_metadata = true,
-            Tag::Paragraph | Tag::Heading { .. } | Tag::CodeBlock(_) | Tag::BlockQuote(_) => {
-                // The text of an item stands on its own line already.
-                if !self.text.ends_with('\n') {
-                    self.separate("\n\n");
-                }
+            // The text of an item stands on its own line already.
+            Tag::Paragraph | Tag::Heading { .. } | Tag::CodeBlock(_) | Tag::BlockQuote(_)
+                if !self.text.ends_with('\n') =>
+            {
+                self.separate("\n\n");
             }
             _ => {}
         }

@@ -83,9 +83,9 @@ impl Writer<'_> {
             "Tm" => {
                 let height = operands.get(5).and_then(|height| height.as_float().ok());
                 if height == self.height {
-                    self.space()
+                    self.space();
                 } else {
-                    self.line()
+                    self.line();
                 }
                 self.height = height;
             }

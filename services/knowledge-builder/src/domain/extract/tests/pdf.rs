@@ -21,7 +21,7 @@ fn written(objects: &[Vec<u8>], trailer: &str) -> Vec<u8> {
     let start = out.len();
     let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
     for offset in offsets {
-        write!(table, "{offset:010} 00000 n \n").unwrap();
+        writeln!(table, "{offset:010} 00000 n ").unwrap();
     }
     write!(table, "trailer\n<< /Size {} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF\n", objects.len() + 1)
         .unwrap();
