@@ -2,13 +2,14 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use api_core::db::Db;
+use api_core::{db::Db, platform::Platform};
 use work_queue::Wake;
 
 use crate::domain::{ports::Builders, waiting::Waiters};
 
 #[derive(Clone)]
 pub(crate) struct App {
+    pub(crate) platform: Arc<Platform>,
     pub(crate) db: Db,
     pub(crate) builders: Arc<dyn Builders>,
     pub(crate) waiters: Waiters,

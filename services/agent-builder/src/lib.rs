@@ -38,6 +38,9 @@ const NAME: &str = "agent-builder";
 const CLEARING: Duration = Duration::from_secs(600);
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
+/// How long a build may go on once the process stops. Then another process goes on with it, and nobody here waits for it any more.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// What the service runs on.
 #[derive(Debug)]
 pub struct Deps {
@@ -55,6 +58,7 @@ pub fn start(deps: Deps) -> Result<Running, settings::Error> {
     let config = Config::read(&platform.settings)?;
     let db = platform.db(&database_url);
     let app = App {
+        platform: Arc::clone(&platform),
         db: db.clone(),
         builders: Arc::new(HttpBuilders {
             skills: SkillBuilder(platform.client(NAME, "skill-builder", &config.skill_builder_url)),
@@ -111,7 +115,7 @@ fn workers(platform: &Arc<Platform>, app: &App, concurrency: usize) -> Vec<Worke
         waiters: app.waiters.clone(),
         limit: Duration::from_secs(platform.core.worker_timeout),
     };
-    let options = Options { concurrency, ..Options::default() };
+    let options = Options { concurrency, grace: GRACE, ..Options::default() };
     let runner = Runner::new(app.db.clone(), Arc::new(building), options, app.wake.clone());
     let (relayed, cleared) = (app.db.clone(), app.db.clone());
     let control_plane = platform.control_plane(NAME);

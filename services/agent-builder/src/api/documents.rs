@@ -6,8 +6,9 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
 const MEDIA_TYPES: &[&str] = &["text/plain", "text/markdown", "text/html", "application/pdf"];
-/// Bounded by the size of the body; a rule needs some number.
-const UNBOUNDED: usize = usize::MAX / 8;
+/// More than any body holds.
+const TEXT_CHARS_MAX: usize = 20 << 20;
+const BASE64_CHARS_MAX: usize = TEXT_CHARS_MAX / 3 * 4;
 
 /// Reads one document.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +28,8 @@ fn document(name: &str, fields: &mut Fields<'_>) -> Option<DocumentInput> {
     let document_id = fields.optional("document_id", &Text::chars(1..=100));
     let title = fields.optional("title", &Text::chars(1..=300));
     let url = fields.optional("url", &Text::chars(1..=2000));
-    let text = fields.optional("text", &Text::chars(1..=UNBOUNDED));
-    let base64 = Text::chars(1..=UNBOUNDED).of_form(is_base64, "be base64");
+    let text = fields.optional("text", &Text::chars(1..=TEXT_CHARS_MAX));
+    let base64 = Text::chars(1..=BASE64_CHARS_MAX).of_form(is_base64, "be base64");
     let content_base64 = fields.optional("content_base64", &base64);
     let media_type = fields.optional("media_type", &MediaType);
     if !fields.is_good() {

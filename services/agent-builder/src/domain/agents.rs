@@ -141,7 +141,7 @@ async fn start(
         }
         (Ok(()), Some((waiting, until))) => {
             app.wake.wake();
-            outcome(waiting, until, agent_id).await
+            outcome(app, waiting, until, agent_id).await
         }
         (Err(error), waiting) => {
             if let Some((waiting, _)) = waiting {
@@ -152,8 +152,8 @@ async fn start(
     }
 }
 
-async fn outcome(waiting: Waiting, until: Instant, agent_id: String) -> Result<Made, Error> {
-    match waiting.outcome(until).await? {
+async fn outcome(app: &App, waiting: Waiting, until: Instant, agent_id: String) -> Result<Made, Error> {
+    match waiting.outcome(until, || app.platform.is_draining()).await? {
         Ended::Completed => Ok(Made::Completed),
         Ended::StillRunning => Ok(Made::Accepted),
         Ended::Failed(failure) => Err(Error::Failed(failure)),

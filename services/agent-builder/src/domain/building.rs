@@ -5,7 +5,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api_core::db::{Db, Unavailable, is_connection_loss};
+use api_core::{
+    context::{self, Context},
+    db::{Db, Unavailable, is_connection_loss},
+};
 use api_types::{
     agents::{AgentStatus, BuildStage},
     knowledge::{Concept, KnowledgeItem, NewKnowledge},
@@ -14,6 +17,7 @@ use api_types::{
 use chrono::{TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tracing::Instrument as _;
 use uuid::Uuid;
 use work_queue::{Handler, Job, Lease, LostJob, Outcome};
 
@@ -116,14 +120,11 @@ impl Handler for Building {
     fn run(&self, job: Job) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             let Some(build_id) = build_id(&job.payload) else { return Outcome::Failed("no build id".to_owned()) };
-            let outcome = match self.build(job.lease, build_id).await {
-                Ok(outcome) => Ok(outcome),
-                Err(Stop::Failed(failure)) => self.fail(job.lease, build_id, failure).await,
-                Err(Stop::Query(error)) if !is_connection_loss(&error) => {
-                    tracing::error!(%build_id, exception = %error, "the build met the unforeseen");
-                    self.fail(job.lease, build_id, Failure::internal()).await
-                }
-                Err(stop) => Err(stop),
+            let begun = self.begin(job.lease, build_id).await;
+            let outcome = match begun {
+                Ok(Some((run, partial))) => self.carry_out(run, partial).await,
+                Ok(None) => Ok("cancelled"),
+                Err(stop) => self.stopped(job.lease, build_id, stop).await,
             };
             match outcome {
                 Ok(outcome) => {
@@ -155,8 +156,22 @@ fn build_id(payload: &Value) -> Option<Uuid> {
 }
 
 impl Building {
-    async fn build(&self, lease: Lease, build_id: Uuid) -> Result<&'static str, Stop> {
-        let Some((run, partial)) = self.begin(lease, build_id).await? else { return Ok("cancelled") };
+    /// Does the work as part of the request that asked for it, whichever process that came to.
+    async fn carry_out(&self, run: Run, partial: Partial) -> Result<&'static str, Stop> {
+        let (lease, build_id) = (run.lease, run.build_id);
+        let request_id = run.request.request_id;
+        let span = tracing::info_span!("build", %request_id, agent_id = run.agent_id);
+        let work = async {
+            match self.build(run, partial).await {
+                Ok(outcome) => Ok(outcome),
+                Err(stop) => self.stopped(lease, build_id, stop).await,
+            }
+        };
+        let context = Arc::new(Context::new(request_id, self.limit, Vec::new()));
+        context::scope(context, work).instrument(span).await
+    }
+
+    async fn build(&self, run: Run, partial: Partial) -> Result<&'static str, Stop> {
         let results = self.results(&run, partial).await?;
         match self.store(run, results).await? {
             Stored::Nowhere => return Ok("cancelled"),
@@ -265,6 +280,17 @@ impl Building {
             .await
     }
 
+    /// Fails the build, unless it is only that somebody else should go on with it.
+    async fn stopped(&self, lease: Lease, build_id: Uuid, stop: Stop) -> Result<&'static str, Stop> {
+        let failure = match stop {
+            Stop::Failed(failure) => failure,
+            Stop::Query(error) if !is_connection_loss(&error) => unforeseen(build_id, &error),
+            Stop::Json(error) => unforeseen(build_id, &error),
+            Stop::LeaseLost | Stop::Query(_) | Stop::Unavailable(_) => return Err(stop),
+        };
+        self.fail(lease, build_id, failure).await
+    }
+
     async fn fail(&self, lease: Lease, build_id: Uuid, failure: Failure) -> Result<&'static str, Stop> {
         tracing::info!(%build_id, code = failure.code.as_str(), "the build failed: {}", failure.message);
         self.db
@@ -275,6 +301,11 @@ impl Building {
             })
             .await
     }
+}
+
+fn unforeseen(build_id: Uuid, error: &dyn std::error::Error) -> Failure {
+    tracing::error!(%build_id, exception = %error, "the build met the unforeseen");
+    Failure::internal()
 }
 
 fn cancel(conn: &mut Conn, lease: Lease, build_id: Uuid) -> Result<(), Stop> {

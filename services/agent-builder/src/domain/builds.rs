@@ -58,7 +58,7 @@ impl GivenInputs {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {
     pub(crate) principal: Principal,
-    request_id: Uuid,
+    pub(crate) request_id: Uuid,
     traceparent: Option<String>,
     pub(crate) inputs: Inputs,
 }

@@ -25,6 +25,8 @@ use crate::store;
 const LOOK: Duration = Duration::from_millis(500);
 /// How often to say that somebody still waits; well within the time for which it is believed.
 const RENEW: Duration = Duration::from_secs(5);
+/// How long to go on waiting once the process stops: until after it has given its builds away.
+const STOPPING: Duration = Duration::from_secs(6);
 
 /// How a wait ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,10 +78,15 @@ impl Waiting {
         self.is_over = true;
     }
 
-    /// Waits until the build ends, but not beyond `until`.
-    pub(crate) async fn outcome(mut self, until: Instant) -> Result<Ended, Error> {
+    /// Waits until the build ends, but not beyond `until`, and not much longer than until the process stops.
+    pub(crate) async fn outcome(mut self, mut until: Instant, is_stopping: impl Fn() -> bool) -> Result<Ended, Error> {
         let mut renewed_at = Instant::now();
+        let mut was_stopping = false;
         loop {
+            if !was_stopping && is_stopping() {
+                was_stopping = true;
+                until = until.min(Instant::now() + STOPPING);
+            }
             let left = until.saturating_duration_since(Instant::now());
             // Either way it is time to look.
             drop(timeout(LOOK.min(left), self.ended.notified()).await);

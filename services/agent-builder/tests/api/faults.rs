@@ -1,8 +1,11 @@
 //! What becomes of an agent when its build does not go well.
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use agent_builder::Deps;
+use api_core::{platform::Platform, settings::Settings};
 use serde_json::{Value, json};
+use test_support::{FakeKeys, TestService};
 
 use crate::{
     Rig, body,
@@ -215,12 +218,17 @@ async fn nothing_written_is_stored_without_its_vectors() {
 
 #[tokio::test]
 async fn without_a_database_requests_are_told_to_come_back() {
-    let Rig { builders, service, db, .. } = Rig::new().await;
+    let settings = Settings::from_pairs([]).unwrap();
+    let platform = Platform::with_key_source(settings, FakeKeys::new()).unwrap();
+    let database_url = "postgres://nobody@127.0.0.1:9/none?connect_timeout=1".to_owned();
+    let deps = Deps { platform: Arc::clone(&platform), database_url };
+    let service = TestService::launch(&platform, || agent_builder::start(deps));
     let client = service.client().admin();
-    client.post("/api/v1/agents", &body("ada")).await.data(201);
-    drop(db);
-    let answer = tokio::time::timeout(Duration::from_secs(20), client.get("/api/v1/agents/ada")).await.unwrap();
-    assert!([500, 503].contains(&answer.status), "{}", answer.text);
-    assert!(!answer.text.contains("relation"), "no SQL is told");
-    drop((service, builders));
+    for answer in [client.get("/api/v1/agents/ada").await, client.post("/api/v1/agents", &body("ada")).await] {
+        let error = answer.error(503, "SERVICE_ERROR.SERVICE_UNAVAILABLE");
+        assert_eq!((&error["retry_after"], answer.header("retry-after")), (&json!(1), "1"));
+        assert!(!answer.text.contains("127.0.0.1"), "no address is told");
+    }
+    assert_eq!(client.get("/ready").await.status, 503);
+    assert_eq!(client.get("/health").await.status, 200);
 }

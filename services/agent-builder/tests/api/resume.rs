@@ -78,19 +78,36 @@ async fn a_build_whose_processes_die_three_times_fails() {
 
 #[tokio::test]
 async fn a_process_that_lost_its_lease_stores_nothing() {
-    let rig = Rig::new().await;
+    let rig = Rig::with(&[("MAX_WORKERS", "1")]).await;
     died_at(&rig, GENERATE).await;
     // Somebody else has it now, and is still at it.
     let taken = "UPDATE jobs SET lease_id = gen_random_uuid(), attempts = 2, lease_until = now() + interval '1 hour'";
     rig.conn().batch_execute(taken).unwrap();
     rig.builders.release();
-    until("it notices", || async {
-        let agent = rig.admin().get("/api/v1/agents/ada").await.data(200);
-        (agent["build"]["stage"] == "skills").then_some(())
-    })
-    .await;
-    rig.admin().delete("/api/v1/agents/ada").await.data(200);
-    assert_eq!(rig.count("agent_skills"), 0);
+    // The one worker takes the next build only when it is done with the first.
+    rig.agent("bob").await;
+    let agent = rig.admin().get("/api/v1/agents/ada").await.data(200);
+    assert_eq!((&agent["status"], &agent["build"]["stage"]), (&json!("pending"), &json!("skills")));
+    assert_eq!(rig.count("agent_skills WHERE agent_id = 'ada'"), 0);
+    assert_eq!(rig.count("jobs WHERE key = 'ada' AND state = 'running' AND attempts = 2"), 1);
+}
+
+#[tokio::test]
+async fn a_caller_is_told_to_come_back_when_the_process_stops_before_the_build_ends() {
+    let rig = Rig::new().await;
+    rig.builders.set(MATCH, Act::Hold);
+    let post = spawn_post(&rig.admin(), "/api/v1/agents", body("ada"));
+    until("the build is at work", || async { (!rig.builders.asked(MATCH).is_empty()).then_some(()) }).await;
+    let Rig { builders, service, db, settings } = rig;
+    tokio::task::spawn_blocking(move || drop(service)).await.unwrap();
+    let answer = post.await.unwrap();
+    assert_eq!(
+        (answer.data(202)["status"].as_str(), answer.header("location")),
+        (Some("pending"), "/api/v1/agents/ada")
+    );
+    builders.good(MATCH);
+    let rig = Rig { service: crate::start(&db, &settings).await, builders, db, settings };
+    assert_eq!(until_build(&rig.admin(), "ada", "completed").await["status"], "completed");
 }
 
 #[tokio::test]

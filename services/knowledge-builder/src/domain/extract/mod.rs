@@ -5,10 +5,7 @@ pub(crate) mod markdown;
 pub(crate) mod pdf;
 
 use std::{
-    sync::{
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
+    sync::{Condvar, Mutex, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -81,21 +78,25 @@ const READERS_MAX: usize = 8;
 /// Parsers of nested things need more room than a worker of the runtime has.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
-static READERS: AtomicUsize = AtomicUsize::new(0);
+/// How long a document may wait for its turn.
+const TURN_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Reads a document. Blocks, for at most [`TIME_MAX`] and a little.
+/// Documents being read, and the bell for those who wait.
+static READERS: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// Reads a document. Blocks, for at most [`TURN_TIME_MAX`], [`TIME_MAX`] and a little.
 ///
 /// # Errors
 /// As they are named; [`Error::NoText`] also when there is nothing but whitespace.
 pub(crate) fn read(media_type: MediaType, bytes: Vec<u8>) -> Result<Extract, Error> {
-    let deadline = Instant::now() + TIME_MAX;
     let extract = match media_type {
         MediaType::Plain => Extract { title: None, text: decode(&bytes, None)? },
-        MediaType::Markdown => bounded(deadline, move || markdown::read(&decode(&bytes, None)?, deadline))?,
-        MediaType::Html => {
-            bounded(deadline, move || html::read(&decode(&bytes, html::declared_encoding(&bytes))?, deadline))?
-        }
-        MediaType::Pdf => bounded(deadline, move || pdf::read(&bytes, deadline))?,
+        MediaType::Markdown => bounded(TIME_MAX, move |deadline| markdown::read(&decode(&bytes, None)?, deadline))?,
+        MediaType::Html => bounded(TIME_MAX, move |deadline| {
+            let page = decode(&bytes, html::declared_encoding(&bytes))?;
+            html::read(&page, deadline)
+        })?,
+        MediaType::Pdf => bounded(TIME_MAX, move |deadline| pdf::read(&bytes, deadline))?,
     };
     let text = clean(&extract.text).into_owned();
     if text.trim().is_empty() {
@@ -128,24 +129,25 @@ fn decode(bytes: &[u8], declared: Option<&'static Encoding>) -> Result<String, E
 }
 
 /// Runs a reader in a thread of its own: it may panic, and it may be given up when its time is over.
-fn bounded<F>(deadline: Instant, reader: F) -> Result<Extract, Error>
+/// The reader is told until when it may take.
+fn bounded<F>(time: Duration, reader: F) -> Result<Extract, Error>
 where
-    F: FnOnce() -> Result<Extract, Error> + Send + 'static,
+    F: FnOnce(Instant) -> Result<Extract, Error> + Send + 'static,
 {
     let turn = Turn::take()?;
+    let deadline = Instant::now() + time;
     let (answer, result) = mpsc::sync_channel(1);
     let thread = thread::Builder::new().name("document reader".to_owned()).stack_size(STACK_BYTES);
     let spawned = thread.spawn(move || {
         let _turn = turn;
         // Nobody may be waiting any more.
-        answer.send(reader()).ok();
+        answer.send(reader(deadline)).ok();
     });
     if spawned.is_err() {
         return Err(Error::Busy);
     }
     // The readers watch the deadline themselves; the margin lets them say so.
-    let patience = deadline.saturating_duration_since(Instant::now()) + Duration::from_secs(1);
-    match result.recv_timeout(patience) {
+    match result.recv_timeout(time + Duration::from_secs(1)) {
         Ok(result) => result,
         Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::TooSlow),
         // The reader panicked and took its end of the channel with it.
@@ -158,15 +160,23 @@ struct Turn;
 
 impl Turn {
     fn take() -> Result<Self, Error> {
-        let taken =
-            READERS.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < READERS_MAX).then_some(now + 1));
-        if taken.is_ok() { Ok(Self) } else { Err(Error::Busy) }
+        let (readers, bell) = &READERS;
+        let readers = readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = bell.wait_timeout_while(readers, TURN_TIME_MAX, |readers| *readers >= READERS_MAX);
+        let (mut readers, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return Err(Error::Busy);
+        }
+        *readers += 1;
+        Ok(Self)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        READERS.fetch_sub(1, Ordering::AcqRel);
+        let (readers, bell) = &READERS;
+        *readers.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        bell.notify_one();
     }
 }
 

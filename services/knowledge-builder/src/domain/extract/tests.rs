@@ -161,17 +161,27 @@ fn hostile_markdown_is_read_in_time() {
 
 #[test]
 fn a_reader_that_panics_is_an_unreadable_document() {
-    let panics = || -> Result<Extract, Error> { std::panic::resume_unwind(Box::new("bug")) };
-    assert_eq!(bounded(later(), panics), Err(Error::Unreadable));
+    let panics = |_| -> Result<Extract, Error> { std::panic::resume_unwind(Box::new("bug")) };
+    assert_eq!(bounded(Duration::from_secs(60), panics), Err(Error::Unreadable));
 }
 
 #[test]
 fn a_reader_that_never_ends_is_given_up_and_keeps_its_place() {
     let (end, wait) = std::sync::mpsc::channel::<()>();
-    let reader = move || {
+    let reader = move |_| {
         wait.recv().ok();
         Ok(Extract::default())
     };
-    assert_eq!(bounded(Instant::now(), reader), Err(Error::TooSlow));
+    assert_eq!(bounded(Duration::ZERO, reader), Err(Error::TooSlow));
     drop(end);
+}
+
+#[test]
+fn many_documents_at_once_wait_for_their_turn() {
+    let readers: Vec<_> = (0..40)
+        .map(|n| std::thread::spawn(move || read(MediaType::Markdown, format!("# Number {n}").into_bytes())))
+        .collect();
+    for (n, reader) in readers.into_iter().enumerate() {
+        assert_eq!(reader.join().unwrap().unwrap().text, format!("Number {n}"));
+    }
 }
