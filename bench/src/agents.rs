@@ -35,7 +35,10 @@ fn run_id() -> String {
 async fn make_agent(target: &Target, id: &str) -> anyhow::Result<()> {
     let request = post(target, id);
     let figures = load::run(target.public, 1, Duration::from_nanos(1), move |_, _| request.clone()).await?;
-    if figures.errors > 0 { bail!("the agent was not built") } else { Ok(()) }
+    if figures.errors > 0 {
+        bail!("the agent was not built");
+    }
+    Ok(())
 }
 
 /// The share of the floor that a read of an agent reaches; the two run in turns.

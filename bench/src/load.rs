@@ -60,7 +60,7 @@ impl Request {
 /// Sends requests on `connections` connections until the time is over. `next(connection, number)` makes them.
 pub(crate) async fn run<F>(address: SocketAddr, connections: usize, time: Duration, next: F) -> anyhow::Result<Figures>
 where
-    F: Fn(usize, usize) -> Request + Clone + Send + 'static,
+    F: Fn(usize, usize) -> Request + Clone + Send + Sync + 'static,
 {
     let started = Instant::now();
     let until = started + time;
@@ -84,7 +84,7 @@ where
 async fn one_connection(
     address: SocketAddr,
     until: Instant,
-    next: impl Fn(usize) -> Request,
+    next: impl Fn(usize) -> Request + Send + Sync,
 ) -> anyhow::Result<(Vec<Duration>, usize)> {
     let stream = TcpStream::connect(address).await.context("cannot connect")?;
     stream.set_nodelay(true)?;

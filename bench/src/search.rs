@@ -12,7 +12,7 @@ use diesel::{
 };
 use embedding::{Embedder, Priority};
 use migrations::Service;
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::json;
 
 use crate::{

@@ -117,12 +117,13 @@ fn workers(platform: &Arc<Platform>, app: &App, concurrency: usize) -> Vec<Worke
     };
     let options = Options { concurrency, grace: GRACE, ..Options::default() };
     let runner = Runner::new(app.db.clone(), Arc::new(building), options, app.wake.clone());
-    let (relayed, cleared) = (app.db.clone(), app.db.clone());
+    let (relayed, cleared, purged) = (app.db.clone(), app.db.clone(), app.db.clone());
     let control_plane = platform.control_plane(NAME);
     vec![
         Box::new(move |stop| Box::pin(runner.run(stop))),
         Box::new(move |stop| Box::pin(outbox::relay(relayed, NAME, control_plane, stop))),
         Box::new(move |stop| Box::pin(clear(cleared, stop))),
+        Box::new(move |stop| Box::pin(idempotency::purger(purged, stop))),
     ]
 }
 
@@ -134,7 +135,6 @@ async fn clear(db: Db, stop: CancellationToken) {
             () = tokio::time::sleep(CLEARING) => {}
         }
         let cleared = db.transaction::<_, db::Error>(|conn| {
-            idempotency::purge(conn)?;
             work_queue::purge(conn, KEPT)?;
             Ok(store::builds::purge(conn, KEPT)?)
         });

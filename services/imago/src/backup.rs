@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use agent_builder::backup::RestoreError;
 use anyhow::Context as _;
 use api_core::settings::Settings;
 use chrono::Utc;
@@ -45,7 +46,12 @@ pub(crate) fn restore(settings: &Settings, file: &Path) -> Result<(), Failure> {
     let url = agents_url(settings)?;
     let opened = File::open(file).map_err(|error| Failure::input(format!("{}: {error}", file.display())))?;
     let restored = agent_builder::backup::restore(&url, BufReader::new(opened));
-    let count = restored.map_err(|error| Failure::input(format!("{}: {error}", file.display())))?;
+    let count = restored.map_err(|error| match error {
+        RestoreError::Format(fault) => Failure::input(format!("{}: {fault}", file.display())),
+        RestoreError::Connect(_) | RestoreError::Query(_) => {
+            anyhow::Error::from(error).context("nothing was restored").into()
+        }
+    })?;
     output::line(&format!("Restored {count} agents"));
     std::io::stdout().flush().map_err(anyhow::Error::from)?;
     Ok(())

@@ -100,7 +100,9 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Up { example } => up::run(&settings, example),
         Command::Env => run_file::print(&settings),
-        Command::Import { what: Import::Esco { source, version } } => import::esco(&settings, &source, version),
+        Command::Import { what: Import::Esco { source, version } } => {
+            import::esco(&settings, &source, version.as_deref())
+        }
         Command::Backup { file } => backup::backup(&settings, file),
         Command::Restore { file } => backup::restore(&settings, &file),
         Command::Migrate => Ok(stack::migrate(&run_file::database_url(&settings)?)?),

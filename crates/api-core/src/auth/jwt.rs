@@ -16,6 +16,8 @@ use crate::{error::ApiError, secret::Secret};
 const LEEWAY_S: u64 = 5;
 /// A token issued further in the future than this is a forgery or a broken clock.
 const ISSUED_AHEAD_MAX_S: f64 = 60.0;
+/// Of a subject or client: it is stored with, and looked up by, what its holder makes.
+const NAME_BYTES_MAX: usize = 1024;
 
 #[derive(Deserialize)]
 struct Claims {
@@ -79,7 +81,9 @@ impl Verifier {
             Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => return Err(expired_token()),
             Err(error) => return Err(invalid_token().caused_by(error)),
         };
-        if claims.iat > seconds(Utc::now()) + ISSUED_AHEAD_MAX_S || claims.sub.is_empty() || claims.sub.contains('\0') {
+        let names = [Some(&claims.sub), claims.client_id.as_ref()];
+        let is_name = |name: &&String| !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.contains('\0');
+        if claims.iat > seconds(Utc::now()) + ISSUED_AHEAD_MAX_S || !names.iter().flatten().all(is_name) {
             return Err(invalid_token());
         }
         let roles: BTreeSet<Role> =
