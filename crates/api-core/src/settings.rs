@@ -141,6 +141,8 @@ pub struct Core {
     /// Address to listen on.
     pub imago_bind: String,
     pub jwt_secret: Option<Secret>,
+    /// How long the tokens are good for that the control plane gives out.
+    pub jwt_expiration_hours: u64,
     pub admin_key_ids: CommaList,
     /// Doors that need no credential: `canvas`, `caxton`, `legacy`.
     pub auth_open_doors: CommaList,
@@ -168,6 +170,7 @@ impl Default for Core {
             flask_env: String::new(),
             imago_bind: "127.0.0.1".to_owned(),
             jwt_secret: None,
+            jwt_expiration_hours: 24,
             admin_key_ids: CommaList::default(),
             auth_open_doors: CommaList::default(),
             database_pool_size: 10,
@@ -220,6 +223,19 @@ impl Core {
         }
         if self.is_production() && self.auth_open_doors.contains("legacy") {
             return Err(Error::new("auth_open_doors", "the deprecated endpoints are never open in production"));
+        }
+        let doors = ["canvas", "caxton", "legacy"];
+        if let Some(unknown) = self.auth_open_doors.0.iter().find(|door| !doors.contains(&door.as_str())) {
+            return Err(Error::new("auth_open_doors", format!("there is no door '{unknown}'")));
+        }
+        for (name, value) in [
+            ("worker_timeout", self.worker_timeout),
+            ("request_timeout_seconds", self.request_timeout_seconds),
+            ("jwt_expiration_hours", self.jwt_expiration_hours),
+        ] {
+            if value == 0 {
+                return Err(Error::new(name, "must be at least 1"));
+            }
         }
         if self.database_pool_size == 0 {
             return Err(Error::new("database_pool_size", "must be at least 1"));

@@ -76,7 +76,7 @@ pub fn init(settings: &Settings, service: &'static str) -> Result<Telemetry, Err
         "critical" => "error".to_owned(),
         level => level.to_owned(),
     };
-    let filter = EnvFilter::try_new(&level).map_err(|error| Error::new("log_level", error))?;
+    let filter = filter(&level)?;
     let writer = writer(&options.log_file)?;
     let tracer = exporter(&options, service)?;
     let spans = tracer.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("imago")));
@@ -92,6 +92,16 @@ pub fn init(settings: &Settings, service: &'static str) -> Result<Telemetry, Err
         .try_init()
         .map_err(|error| Error::new("log_level", error))?;
     Ok(Telemetry { tracer })
+}
+
+/// A level, or `tracing`'s directives (`info,diesel=debug`).
+fn filter(level: &str) -> Result<EnvFilter, Error> {
+    let levels = ["trace", "debug", "info", "warn", "error", "off"];
+    if !level.contains(['=', ',']) && !levels.contains(&level) {
+        return Err(Error::new("log_level", format!("must be one of {}", levels.join(", "))));
+    }
+    // Broken requests are their senders' fault, and there is no end to them.
+    EnvFilter::try_new(format!("{level},actix_http::h1=off")).map_err(|error| Error::new("log_level", error))
 }
 
 fn writer(file: &str) -> Result<BoxMakeWriter, Error> {

@@ -14,8 +14,8 @@ use crate::{Client, or_panic};
 
 /// How long a service may take until it is ready.
 const READY: Duration = Duration::from_secs(30);
-/// How long it may take to end.
-const STOP: Duration = Duration::from_secs(10);
+/// How long it may take to end: a little longer than the server gives itself.
+const STOP: Duration = Duration::from_secs(35);
 
 /// A service on a free port of this machine, internal routes included. Gone when dropped, so let it go before its database.
 #[derive(Debug)]

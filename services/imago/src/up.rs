@@ -54,8 +54,9 @@ pub(crate) fn run(settings: &Settings, with_example: bool) -> Result<(), Failure
         let embedder = embedder(&settings, &platform)?;
         let server = stack::start(&platform, &admin_url, &embedder, listeners)?;
         let public = variables.get("IMAGO_PUBLIC_URL").cloned().unwrap_or_default();
-        wait_until_ready(&platform, &public).await?;
+        // Before anybody can see that the stack is ready, it can be found.
         let _run_file = RunFile::write(&data_dir, &variables)?;
+        wait_until_ready(&platform, &public).await?;
         greet(&variables, &settings, &data_dir, cluster.is_some());
         if with_example {
             example::run(&public, &admin_key(&settings)).await?;
@@ -160,7 +161,8 @@ fn greet(variables: &BTreeMap<&str, String>, settings: &Settings, data_dir: &Pat
     output::line(&format!("  data      {database} {}", data_dir.display()));
     output::line(&format!("  log       {}", settings.text("log_file").unwrap_or_default()));
     output::line(&format!("  metrics   {}/metrics", variable("METRICS_URL")));
-    output::line("  more      eval \"$(imago env)\" in another terminal names all addresses");
+    let program = std::env::args().next().unwrap_or_else(|| "imago".to_owned());
+    output::line(&format!("  more      eval \"$({program} env)\" in another terminal names all addresses"));
 }
 
 /// Until somebody asks to stop; a private Postgres that ends meanwhile is started again.

@@ -105,7 +105,7 @@ impl<P: Permission> Call<P> {
     /// As [`Call::body`].
     pub async fn optional_body(&mut self) -> Result<Body, ApiError> {
         let bytes = self.json_bytes().await?;
-        if bytes.is_empty() { Ok(Body(Object::default())) } else { input::parse(&bytes).map(Body) }
+        if bytes.trim_ascii().is_empty() { Ok(Body(Object::default())) } else { input::parse(&bytes).map(Body) }
     }
 
     /// Reads a JSON value into a wire type: for internal routes, whose callers are our own clients.

@@ -24,11 +24,9 @@ struct Claims {
     sub: String,
     /// Seconds, which may have a fraction.
     iat: f64,
-    #[serde(default)]
-    roles: Vec<String>,
+    roles: Option<Vec<String>>,
     role: Option<String>,
-    #[serde(default)]
-    permissions: Vec<String>,
+    permissions: Option<Vec<String>>,
     client_id: Option<String>,
 }
 
@@ -87,9 +85,9 @@ impl Verifier {
             return Err(invalid_token());
         }
         let roles: BTreeSet<Role> =
-            claims.roles.iter().chain(&claims.role).filter_map(|role| role.parse().ok()).collect();
+            claims.roles.iter().flatten().chain(&claims.role).filter_map(|role| role.parse().ok()).collect();
         // Those that mean nothing here stay, and grant nothing: without them the roles would count.
-        let permissions: Vec<Scope> = claims.permissions.into_iter().map(Scope::from).collect();
+        let permissions: Vec<Scope> = claims.permissions.into_iter().flatten().map(Scope::from).collect();
         let client_id = claims.client_id.unwrap_or_else(|| claims.sub.clone());
         Ok(Principal { id: claims.sub, client_id, roles, permissions })
     }

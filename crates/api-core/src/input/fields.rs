@@ -9,6 +9,9 @@ use crate::{
     error::{ApiError, detail},
 };
 
+/// Unknown fields that are named; a body can hold a hundred thousand.
+const WARNINGS_MAX: usize = 100;
+
 /// Reads the fields of an object and collects what is wrong with them.
 ///
 /// A field that is wrong reads as its type's default, so nothing read may be used before [`Fields::finish`] has passed.
@@ -89,7 +92,7 @@ impl<'a> Fields<'a> {
     /// 400 or 422 with a detail for each problem.
     pub fn finish(self) -> Result<(), ApiError> {
         if self.problems.is_empty() {
-            for name in self.unknown() {
+            for name in self.unknown().take(WARNINGS_MAX) {
                 // A name can be as long as the body; a warning need not be.
                 let name: String = name.chars().take(100).collect();
                 context::warn(format!("Unknown field '{name}' was ignored"));

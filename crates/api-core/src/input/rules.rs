@@ -107,6 +107,8 @@ impl Rule for Integer {
         let message = || format!("{field} must be an integer between {low} and {high}");
         let number = match value {
             Value::Number(number) if number.is_i64() || number.is_u64() => number.as_i64(),
+            // Too large for 64 bits; the parser keeps no more of it than that.
+            Value::Number(number) if number.as_f64().is_some_and(|number| number.abs() >= 1e19) => None,
             _ => return one(Code::InvalidType, message()),
         };
         match number.filter(|number| self.0.contains(number)) {

@@ -59,13 +59,16 @@ pub(super) async fn request<B: MessageBody + 'static>(
     let started = Instant::now();
     let slow = front.is_slow(request.method(), request.path());
     let limit_s = if slow { platform.core.worker_timeout } else { platform.core.request_timeout_seconds };
-    let limit = announced_limit(request.headers())
-        .map_or(Duration::from_secs(limit_s), |left| left.min(Duration::from_secs(limit_s)));
+    let limit = Duration::from_secs(limit_s);
+    let is_service = platform.auth.is_service(request.headers());
+    let announced = announced_limit(request.headers()).filter(|_| is_service);
+    let limit = announced.map_or(limit, |left| left.min(limit));
     let context = Arc::new(Context::new(request_id(request.headers()), limit, via(request.headers())));
     let origin = allowed_origin(&platform, request.headers());
     let (method, path) = (request.method().clone(), request.path().to_owned());
     let span = span(&request, &context);
-    let work = served(&platform, request, next, limit).instrument(span.clone());
+    let slot = if is_service { Ok(Slot(None)) } else { Slot::take(&platform, request.path()) };
+    let work = served(&platform, request, next, (slot, limit)).instrument(span.clone());
     let answered = context::scope(Arc::clone(&context), async {
         match work.await {
             Ok(mut response) => {
@@ -86,7 +89,9 @@ pub(super) async fn request<B: MessageBody + 'static>(
     };
     // A request that was refused, cut short or panicked says no more where it was going.
     let route = template.as_deref().or_else(|| front.template_at(&path)).unwrap_or("unmatched");
-    span.in_scope(|| account(&front, (&method, route), status, started.elapsed()));
+    context::scope_blocking(Some(context), || {
+        span.in_scope(|| account(&front, (&method, route), status, started.elapsed()));
+    });
     // The request is gone with its error, so the finished answer travels as one.
     answered.map_err(|response| InternalError::from_response("answered", response).into())
 }
@@ -95,7 +100,7 @@ async fn served<B: MessageBody + 'static>(
     platform: &Platform,
     request: ServiceRequest,
     next: Next<B>,
-    limit: Duration,
+    (slot, limit): (Result<Slot<'_>, ApiError>, Duration),
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if is_preflight(&request) {
         return Ok(request.into_response(HttpResponse::Ok().finish()));
@@ -103,7 +108,7 @@ async fn served<B: MessageBody + 'static>(
     if header_bytes(request.headers()) > platform.core.max_header_bytes {
         return Err(ApiError::new(Code::HeadersTooLarge, "The request's headers are too large").into());
     }
-    let _slot = Slot::take(platform, request.path())?;
+    let _slot = slot?;
     let work = AssertUnwindSafe(next.call(request)).catch_unwind();
     match tokio::time::timeout(limit, work).await {
         Ok(Ok(result)) => result.map(ServiceResponse::map_into_boxed_body),
@@ -116,7 +121,8 @@ async fn served<B: MessageBody + 'static>(
     }
 }
 
-/// One of the requests that a process serves at a time.
+/// One of the requests that a process serves at a time. Our own services need none: a request that waits for them would
+/// otherwise wait for itself, and what is under way is finished while the process stops.
 struct Slot<'a>(Option<&'a Platform>);
 
 impl<'a> Slot<'a> {
@@ -124,6 +130,9 @@ impl<'a> Slot<'a> {
         // Probes must get through when the service is busiest.
         if path.starts_with("/health") || path == "/ready" || path == "/metrics" {
             return Ok(Self(None));
+        }
+        if platform.is_draining() {
+            return Err(ApiError::unavailable("The service is stopping, try again in a moment"));
         }
         if platform.in_flight.fetch_add(1, Ordering::AcqRel) >= platform.core.max_in_flight {
             platform.in_flight.fetch_sub(1, Ordering::AcqRel);
@@ -231,6 +240,6 @@ fn account(front: &Front, (method, route): (&Method, &str), status: StatusCode, 
     };
     HTTP_REQUESTS.inc(&[service, method, route, status.as_str()]);
     HTTP_DURATION.observe(&[service, route], took);
-    let (status, took_ms) = (status.as_u16(), took.as_millis());
+    let (status, took_ms) = (status.as_u16(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     tracing::debug!(service, method, route, status, took_ms, "answered");
 }

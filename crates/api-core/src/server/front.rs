@@ -34,7 +34,7 @@ impl Front {
         }
         let mut service_of = HashMap::new();
         for service in services {
-            service_of.extend(service.openapi.paths.paths.keys().map(|path| (path.clone(), service.name)));
+            service_of.extend(service.openapi.paths.paths.keys().map(|path| (path.clone(), service.label)));
         }
         let resource = |path: &str, methods| Resource { definition: ResourceDef::new(path), methods };
         let mut resources: Vec<Resource> = pages.iter().map(|path| resource(path, vec!["GET"])).collect();

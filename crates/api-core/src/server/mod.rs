@@ -14,6 +14,7 @@ use actix_web::{
     middleware::{NormalizePath, TrailingSlash, from_fn},
     web,
 };
+use futures_util::future::join_all;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -24,7 +25,7 @@ use crate::{
 pub use alone::alone;
 use front::Front;
 
-/// How long running requests may take to end once the server stops.
+/// How long all that runs may take to end once the server stops: half of it for background work, half for requests.
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// What one listener serves.
@@ -76,17 +77,16 @@ pub fn start(platform: &Arc<Platform>, mounts: Vec<Mount>, workers: Vec<Worker>)
 }
 
 impl Server {
-    /// Stops taking requests, lets running ones end, stops the workers.
+    /// Takes no new requests, lets background work and running requests end, then closes the listeners.
     pub async fn stop(self) {
         self.platform.drain();
         self.stop.cancel();
-        for handle in &self.handles {
-            handle.stop(true).await;
-        }
-        self.servers.wait().await;
-        if tokio::time::timeout(DRAIN, self.workers.wait()).await.is_err() {
+        // First the work, which may still call the services behind these listeners.
+        if tokio::time::timeout(DRAIN / 2, self.workers.wait()).await.is_err() {
             tracing::warn!("some background work did not end in time; its leases run out by themselves");
         }
+        join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
+        self.servers.wait().await;
     }
 }
 
@@ -140,7 +140,7 @@ fn http_server(platform: &Arc<Platform>, mount: Mount) -> std::io::Result<actix_
         // A client that hangs up has gone: its handler is dropped, which is how those who wait for it are known to.
         .h1_allow_half_closed(false)
         .client_request_timeout(Duration::from_secs(30))
-        .shutdown_timeout(DRAIN.as_secs())
+        .shutdown_timeout(DRAIN.as_secs() / 2)
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())

@@ -37,7 +37,7 @@ async fn every_answer_carries_the_common_headers() {
     let tiny = Tiny::start(&[]).await;
     let client = tiny.client();
     let preflight = client.header("origin", "http://a.example").header("access-control-request-method", "POST");
-    let impatient = tiny.admin().header("x-imago-deadline-ms", "1");
+    let impatient = tiny.client().service("impatient").header("x-imago-deadline-ms", "1");
     for (status, answer) in [
         (200, tiny.admin().get("/api/v1/things/a").await),
         (201, tiny.admin().post(THINGS, &json!({"name": "a"})).await),

@@ -102,10 +102,9 @@ async fn a_request_that_failed_may_be_made_again() {
 
 #[tokio::test]
 async fn a_request_that_was_cut_short_keeps_its_key_a_little_longer() {
-    let tiny = Tiny::with_database(&[]).await;
+    let tiny = Tiny::with_database(&[("REQUEST_TIMEOUT_SECONDS", "1")]).await;
     let client = keyed(&tiny, "k");
-    let cut = client.header("x-imago-deadline-ms", "300");
-    post(&cut, "wait").await.error(503, "SERVICE_ERROR.SERVICE_UNAVAILABLE");
+    post(&client, "wait").await.error(503, "SERVICE_ERROR.SERVICE_UNAVAILABLE");
     post(&client, "wait").await.error(409, IN_PROGRESS);
     tiny.execute("UPDATE idempotency_keys SET locked_until = now() - interval '1 second'");
     tiny.app.gate.add_permits(1);

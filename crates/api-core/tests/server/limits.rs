@@ -87,8 +87,8 @@ async fn a_request_that_takes_too_long_is_given_up() {
     let error =
         tiny.admin().post(THINGS, &json!({"name": "wait"})).await.error(503, "SERVICE_ERROR.SERVICE_UNAVAILABLE");
     assert_eq!(error["retry_after"], 1);
-    // Who waits no longer than this need not be worked for any longer either.
-    let impatient = tiny.admin().header("x-imago-deadline-ms", "20");
+    // A service that waits no longer than this need not be worked for any longer either.
+    let impatient = tiny.client().service("impatient").header("x-imago-deadline-ms", "20");
     impatient.post(THINGS, &json!({"name": "wait"})).await.error(503, "SERVICE_ERROR.SERVICE_UNAVAILABLE");
 }
 
@@ -101,6 +101,8 @@ async fn one_request_too_many_at_once_is_turned_away_and_probes_are_not() {
         tiny.app.wait_for(2).await;
         let error = admin.get("/api/v1/things/a").await.error(503, "SERVICE_ERROR.SERVICE_UNAVAILABLE");
         assert_eq!(error["retry_after"], 1);
+        // What waits may wait for our own services.
+        tiny.client().service("agent-builder").get("/api/v1/things/a").await.data(200);
         for path in ["/health", "/ready", "/metrics"] {
             assert_eq!(admin.get(path).await.status, 200, "{path}");
         }
@@ -115,10 +117,9 @@ async fn one_request_too_many_at_once_is_turned_away_and_probes_are_not() {
 
 #[tokio::test]
 async fn a_request_that_was_given_up_makes_room() {
-    let tiny = Tiny::start(&[("MAX_IN_FLIGHT", "1")]).await;
-    let impatient = tiny.admin().header("x-imago-deadline-ms", "1");
+    let tiny = Tiny::start(&[("MAX_IN_FLIGHT", "1"), ("REQUEST_TIMEOUT_SECONDS", "1")]).await;
     for name in ["wait", "panic", "wait"] {
-        let status = impatient.post(THINGS, &json!({"name": name})).await.status;
+        let status = tiny.admin().post(THINGS, &json!({"name": name})).await.status;
         assert!(status == 503 || status == 500, "{status}");
     }
     tiny.admin().get("/api/v1/things/a").await.data(200);

@@ -59,7 +59,8 @@ impl<'de, F: FnMut(Given) -> Result<(), RestoreError>> Visitor<'de> for &mut Fil
                     }
                     has_version = true;
                 }
-                "agents" if !has_agents => {
+                "agents" if has_agents => return Err(A::Error::duplicate_field("agents")),
+                "agents" => {
                     map.next_value_seed(Agents(&mut *self))?;
                     has_agents = true;
                 }

@@ -82,6 +82,7 @@ pub(super) fn new_record(body: &Object, is_service: bool, is_legacy: bool) -> Re
         identifier,
         entity_type,
         cycles,
+        is_run: !asks_nobody || !sources.is_empty(),
         sources,
         searches_documents,
         documents: documents.filter_map(|(handed, index)| Some(placed(handed?, index))).collect(),

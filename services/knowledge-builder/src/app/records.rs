@@ -44,6 +44,8 @@ pub(crate) struct NewRecord {
     pub(crate) identifier: String,
     pub(crate) entity_type: Option<String>,
     pub(crate) cycles: u32,
+    /// Whether what was found before is found anew. A text alone is only added.
+    pub(crate) is_run: bool,
     pub(crate) sources: BTreeSet<SourceName>,
     /// Whether stored documents are looked through, too, and not only those that came along.
     pub(crate) searches_documents: bool,
@@ -95,25 +97,22 @@ struct Finished {
     naming: Naming,
     facts: RunFacts,
     given: Option<KnowledgeItem>,
-    /// `None` leaves what earlier runs found: this one asked nobody.
+    /// `None` leaves what earlier runs found and say of themselves: this is none.
     found: Option<Vec<KnowledgeItem>>,
     turn: Option<Uuid>,
     started: DateTime<Utc>,
 }
 
 impl App {
-    /// Gathers knowledge and stores it. What clients gave earlier stays, what was found earlier is replaced.
+    /// Gathers knowledge and stores it. What clients gave earlier stays, what was found earlier is replaced by a run.
     pub(crate) async fn create_record(&self, new: NewRecord, asker: Asker) -> Result<KnowledgeRecord, Error> {
         let started = now();
         let naming = Naming { identifier: new.identifier.clone(), entity_type: new.entity_type.clone() };
         let id = knowledge_id(new.entity_type.as_deref(), &new.identifier);
         let mut documents = self.handed_over(new.documents.clone(), asker.owner.as_deref()).await?;
         documents.extend(new.role_model_texts.iter().map(|text| role_model(text)));
-        let asks_nobody = new.sources.is_empty();
-        let turn = if asks_nobody { None } else { Some(self.turn(&id).await?) };
-        let mut gathered = if asks_nobody {
-            nothing(&new)
-        } else {
+        let turn = if new.is_run { Some(self.turn(&id).await?) } else { None };
+        let mut gathered = if new.is_run {
             let plan = Plan {
                 subject: subject(&id, &naming),
                 cycles: new.cycles,
@@ -125,6 +124,8 @@ impl App {
                 given: self.given_texts(&id, new.given.as_ref()).await?,
             };
             self.gather(plan, started).await?
+        } else {
+            nothing(&new)
         };
         self.embed(&mut gathered.items).await?;
         let mut given: Vec<KnowledgeItem> = new
@@ -135,7 +136,7 @@ impl App {
         self.embed(&mut given).await?;
         let finished = Finished {
             facts: facts(&new, &gathered),
-            found: (!asks_nobody).then_some(gathered.items),
+            found: new.is_run.then_some(gathered.items),
             given: given.pop(),
             turn: turn.as_ref().map(turns::Turn::holder),
             id,
@@ -235,7 +236,7 @@ impl App {
             deepening_cycles: column(replacement.cycles),
             cycles_run: 0,
             stopped_early: false,
-            rounds: vec![first_round(&naming.identifier)],
+            rounds: vec![first_round(&naming.identifier, items.len())],
             sources: SourceReport::none_requested(),
         };
         let (record, is_new) = self
@@ -299,12 +300,17 @@ fn nothing(new: &NewRecord) -> Gathered {
     Gathered {
         items: Vec::new(),
         sources: SourceReport::none_requested(),
-        outcome: Outcome { rounds: vec![first_round(&new.identifier)], cycles_run: 0, stopped_early: new.cycles > 0 },
+        outcome: Outcome {
+            rounds: vec![first_round(&new.identifier, 0)],
+            cycles_run: 0,
+            stopped_early: new.cycles > 0,
+        },
     }
 }
 
-fn first_round(identifier: &str) -> KnowledgeRound {
-    KnowledgeRound { round: 0, identifiers: vec![identifier.to_owned()], items: 0 }
+fn first_round(identifier: &str, items: usize) -> KnowledgeRound {
+    let items = i64::try_from(items).unwrap_or(i64::MAX);
+    KnowledgeRound { round: 0, identifiers: vec![identifier.to_owned()], items }
 }
 
 fn facts(new: &NewRecord, gathered: &Gathered) -> RunFacts {
@@ -318,16 +324,25 @@ fn facts(new: &NewRecord, gathered: &Gathered) -> RunFacts {
     }
 }
 
-/// Stores what a run found; the record, and whether it is new.
+/// Stores what a run found or a client gave; the record, and whether it is new.
 fn finish(conn: &mut PgConnection, run: &Finished, asker: &Asker) -> Result<(KnowledgeRecord, bool), Error> {
     let Finished { id, naming, .. } = run;
     if let Some(holder) = run.turn {
         turns::release(conn, id, holder)?;
     }
-    let is_new = store::upsert(conn, id, (naming, &run.facts), (&asker.principal, run.started))?;
-    if run.found.is_some() {
+    let (content, origin) = ((naming, &run.facts), (asker.principal.as_str(), run.started));
+    let is_new = if run.found.is_some() {
+        let is_new = store::upsert(conn, id, content, origin)?;
         item_store::delete_found(conn, id)?;
-    }
+        is_new
+    } else {
+        let is_new = store::create(conn, id, content, origin)?;
+        let changes = Changes { naming: Some(naming.clone()), deepening_cycles: None };
+        if !is_new && !store::change(conn, id, &changes, run.started)? {
+            return Err(Error::NoRecord(id.clone().into_inner()));
+        }
+        is_new
+    };
     if let Some(given) = &run.given {
         item_store::give(conn, naming, given)?;
     }

@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use api_types::knowledge::{ItemDraft, ItemMetadata, KnowledgeItem, Origin, SourceName, Subject, build_item};
+use api_types::knowledge::{
+    ItemDraft, ItemMetadata, KnowledgeItem, Origin, SchemaType, SourceName, Subject, build_item, completeness,
+    confidence, quality, round2,
+};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization as _;
@@ -100,30 +103,29 @@ pub(crate) struct Collection<'a> {
     subject: Subject<'a>,
     now: DateTime<Utc>,
     items: Vec<KnowledgeItem>,
-    texts: HashSet<String>,
-    /// Texts without case, punctuation and spacing.
-    folded: HashSet<String>,
+    given: Texts,
+    found: Texts,
     /// Labels of the sources that have given an item already.
     summarised: HashSet<String>,
     counts: HashMap<SourceName, i64>,
 }
 
 impl<'a> Collection<'a> {
-    /// Starts with the texts that clients gave: what a source finds again is no news.
+    /// Starts with the texts that clients gave: what a source finds again counts as found, but makes no second item.
     #[must_use]
     pub(crate) fn new(subject: Subject<'a>, given: &[String], now: DateTime<Utc>) -> Self {
         Self {
             subject,
             now,
             items: Vec::new(),
-            texts: given.iter().cloned().collect(),
-            folded: given.iter().map(|text| folded(text)).collect(),
+            given: Texts::of(given),
+            found: Texts::default(),
             summarised: HashSet::new(),
             counts: HashMap::new(),
         }
     }
 
-    /// Adds what a round found for an entity; returns the texts of the items that are new.
+    /// Adds what a round found for an entity; returns the texts that this run had not found before.
     pub(crate) fn add(&mut self, round: u32, identifier: &str, found: &[FoundText]) -> Vec<String> {
         let mut added = Vec::new();
         for found in found {
@@ -132,7 +134,7 @@ impl<'a> Collection<'a> {
         added
     }
 
-    /// How many items a source has given.
+    /// How many texts a source was the first to find.
     #[must_use]
     pub(crate) fn count(&self, source: SourceName) -> i64 {
         self.counts.get(&source).copied().unwrap_or(0)
@@ -148,7 +150,13 @@ impl<'a> Collection<'a> {
         let several = texts.len() > 1;
         let mut attributes = found.attributes.clone();
         for (number, text) in (0u32..).zip(texts) {
-            if self.repeats(text, &found.found_in) {
+            if self.found.hold(text, &found.found_in) {
+                continue;
+            }
+            self.found.insert(text);
+            *self.counts.entry(found.found_in.source()).or_default() += 1;
+            added.push(text.to_owned());
+            if self.given.hold(text, &found.found_in) {
                 continue;
             }
             if self.summarised.insert(found.label.clone()) {
@@ -169,16 +177,61 @@ impl<'a> Collection<'a> {
                     metadata: ItemMetadata { passage, round: Some(round), ..found.metadata.clone() },
                 },
             );
-            *self.counts.entry(found.found_in.source()).or_default() += 1;
-            added.push(item.text.clone());
-            self.folded.insert(folded(&item.text));
-            self.texts.insert(item.text.clone());
             self.items.push(item);
         }
     }
+}
 
-    fn repeats(&self, text: &str, found_in: &FoundIn) -> bool {
-        self.texts.contains(text) || found_in.is_foreign() && self.folded.contains(&folded(text))
+/// Texts that are there already.
+#[derive(Debug, Default)]
+struct Texts {
+    exact: HashSet<String>,
+    /// Without case, punctuation and spacing.
+    folded: HashSet<String>,
+}
+
+impl Texts {
+    fn of(texts: &[String]) -> Self {
+        let mut all = Self::default();
+        for text in texts {
+            all.insert(text);
+        }
+        all
+    }
+
+    fn insert(&mut self, text: &str) {
+        self.exact.insert(text.to_owned());
+        self.folded.insert(folded(text));
+    }
+
+    fn hold(&self, text: &str, found_in: &FoundIn) -> bool {
+        self.exact.contains(text) || found_in.is_foreign() && self.folded.contains(&folded(text))
+    }
+}
+
+/// Whom an item is about, as far as its scores depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct About<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) entity_type: Option<&'a str>,
+}
+
+/// Derives the scores of an item anew after its entity has got another name or type. Scores that a client wrote differ
+/// from what follows from the old ones, and stay. So does the confidence in an item of a client (`is_given`), which
+/// may be the client's own; in a found one it is always derived.
+pub(crate) fn rescore(item: &mut KnowledgeItem, [old, new]: [About<'_>; 2], is_given: bool) {
+    let same = |left: f64, right: f64| (left - right).abs() < 1e-9;
+    let entity = &mut item.entity;
+    if old.name != new.name && same(entity.quality_score, round2(quality(&item.text, old.name))) {
+        let quality = quality(&item.text, new.name);
+        entity.quality_score = round2(quality);
+        if !is_given {
+            item.confidence = confidence(entity.trust_score, quality, item.metadata.round.unwrap_or(0));
+        }
+    }
+    let completeness = |about: About<'_>| round2(completeness(SchemaType::of(about.entity_type), &item.attributes));
+    if old.entity_type != new.entity_type && same(entity.completeness_score, completeness(old)) {
+        entity.completeness_score = completeness(new);
     }
 }
 

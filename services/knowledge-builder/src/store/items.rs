@@ -9,12 +9,14 @@ use diesel::{
     RunQueryDsl as _, Selectable, SelectableHelper as _, copy_from,
     dsl::{exists, max},
     result::Error,
-    select,
+    select, sql_query,
+    sql_types::{Array, Bool, Double, Integer, Text},
 };
 use pgvector::Vector;
 use serde_json::Value;
 
 use super::{Vectors, from_json, json, records, schema::knowledge_items};
+use crate::domain::items::{About, rescore as rescore_item};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = knowledge_items, check_for_backend(diesel::pg::Pg))]
@@ -57,9 +59,10 @@ struct NewRow<'a> {
 }
 
 impl Row {
-    fn item(self, record: &records::Row) -> QueryResult<KnowledgeItem> {
-        let name = self.entity_name.unwrap_or_else(|| record.identifier.clone());
-        let entity_type = self.entity_type.as_deref().or(record.entity_type.as_deref());
+    /// The item, of a record with this identifier and type.
+    fn item(self, identifier: &str, record_type: Option<&str>) -> QueryResult<KnowledgeItem> {
+        let name = self.entity_name.unwrap_or_else(|| identifier.to_owned());
+        let entity_type = self.entity_type.as_deref().or(record_type);
         Ok(KnowledgeItem {
             knowledge_id: ItemId::new(self.item_id),
             resolved: resolve(&name, entity_type),
@@ -125,7 +128,8 @@ fn grouped(rows: Vec<Row>, records: &[records::Row]) -> QueryResult<HashMap<Stri
     let mut by_record: HashMap<String, Vec<KnowledgeItem>> = HashMap::new();
     for row in rows {
         if let Some(record) = records.get(row.knowledge_id.as_str()) {
-            by_record.entry(row.knowledge_id.clone()).or_default().push(row.item(record)?);
+            let items = by_record.entry(row.knowledge_id.clone()).or_default();
+            items.push(row.item(&record.identifier, record.entity_type.as_deref())?);
         }
     }
     Ok(by_record)
@@ -216,6 +220,50 @@ pub(crate) fn insert(
         copy_from(knowledge_items::table).from_insertable(rows).execute(conn)?;
     }
     Ok(())
+}
+
+/// Writes the scores that follow from another name or type of the record.
+pub(crate) fn rescore(
+    conn: &mut PgConnection,
+    id: &str,
+    (old, new): (&records::Naming, &records::Naming),
+) -> QueryResult<()> {
+    let rows: Vec<(bool, i32, Row)> = knowledge_items::table
+        .filter(knowledge_items::knowledge_id.eq(id))
+        .select((knowledge_items::given, knowledge_items::position, Row::as_select()))
+        .load(conn)?;
+    let (mut givens, mut positions) = (Vec::new(), Vec::new());
+    let (mut qualities, mut completenesses, mut confidences) = (Vec::new(), Vec::new(), Vec::new());
+    for (given, position, row) in rows {
+        let (own_name, own_type) = (row.entity_name.clone(), row.entity_type.clone());
+        let mut item = row.item(&old.identifier, old.entity_type.as_deref())?;
+        let about = [old, new].map(|naming| About {
+            name: own_name.as_deref().unwrap_or(&naming.identifier),
+            entity_type: own_type.as_deref().or(naming.entity_type.as_deref()),
+        });
+        rescore_item(&mut item, about, given);
+        givens.push(given);
+        positions.push(position);
+        qualities.push(item.entity.quality_score);
+        completenesses.push(item.entity.completeness_score);
+        confidences.push(item.confidence);
+    }
+    sql_query(
+        "UPDATE knowledge_items AS item \
+         SET quality_score = score.quality, completeness_score = score.completeness, confidence = score.confidence \
+         FROM unnest($2, $3, $4, $5, $6) AS score (given, position, quality, completeness, confidence) \
+         WHERE item.knowledge_id = $1 AND item.given = score.given AND item.position = score.position \
+         AND (item.quality_score, item.completeness_score, item.confidence) \
+         IS DISTINCT FROM (score.quality, score.completeness, score.confidence)",
+    )
+    .bind::<Text, _>(id)
+    .bind::<Array<Bool>, _>(givens)
+    .bind::<Array<Integer>, _>(positions)
+    .bind::<Array<Double>, _>(qualities)
+    .bind::<Array<Double>, _>(completenesses)
+    .bind::<Array<Double>, _>(confidences)
+    .execute(conn)
+    .map(drop)
 }
 
 /// Removes what runs found.

@@ -56,7 +56,7 @@ pub(crate) struct Row {
 }
 
 /// Who a record is about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Naming {
     pub(crate) identifier: String,
     pub(crate) entity_type: Option<String>,
@@ -131,6 +131,24 @@ pub(crate) fn upsert(
     (naming, run): (&Naming, &RunFacts),
     (created_by, now): (&str, DateTime<Utc>),
 ) -> QueryResult<bool> {
+    let is_new = create(conn, id, (naming, run), (created_by, now))?;
+    if !is_new {
+        let updated_at = later(conn, id, now)?;
+        rename(conn, id, naming)?;
+        diesel::update(knowledge_records::table.find(id.as_str()))
+            .set((run.columns()?, knowledge_records::updated_at.eq(updated_at)))
+            .execute(conn)?;
+    }
+    Ok(is_new)
+}
+
+/// Makes the record unless there is one; true when it is new.
+pub(crate) fn create(
+    conn: &mut PgConnection,
+    id: &KnowledgeId,
+    (naming, run): (&Naming, &RunFacts),
+    (created_by, now): (&str, DateTime<Utc>),
+) -> QueryResult<bool> {
     let created = diesel::insert_into(knowledge_records::table)
         .values((
             knowledge_records::knowledge_id.eq(id.as_str()),
@@ -142,13 +160,18 @@ pub(crate) fn upsert(
         ))
         .on_conflict_do_nothing()
         .execute(conn)?;
-    if created == 0 {
-        let updated_at = later(conn, id, now)?;
-        diesel::update(knowledge_records::table.find(id.as_str()))
-            .set((naming.columns(), run.columns()?, knowledge_records::updated_at.eq(updated_at)))
-            .execute(conn)?;
-    }
     Ok(created > 0)
+}
+
+/// Gives a locked record another name and type, and its items the scores that follow.
+fn rename(conn: &mut PgConnection, id: &KnowledgeId, new: &Naming) -> QueryResult<()> {
+    match naming(conn, id)? {
+        Some(old) if old != *new => {
+            diesel::update(knowledge_records::table.find(id.as_str())).set(new.columns()).execute(conn)?;
+            items::rescore(conn, id, (&old, new))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Changes the record, which is locked from then on; false when there is none.
@@ -162,7 +185,7 @@ pub(crate) fn change(
     let target = || knowledge_records::table.find(id.as_str());
     diesel::update(target()).set(knowledge_records::updated_at.eq(updated_at)).execute(conn)?;
     if let Some(naming) = &changes.naming {
-        diesel::update(target()).set(naming.columns()).execute(conn)?;
+        rename(conn, id, naming)?;
     }
     if let Some(cycles) = changes.deepening_cycles {
         diesel::update(target()).set(knowledge_records::deepening_cycles.eq(cycles)).execute(conn)?;

@@ -134,7 +134,44 @@ async fn given_items_stay_and_found_ones_are_replaced() {
     assert_eq!(each(&noted["knowledge_items"], "source"), ["User", "User"]);
     let made = rig.gather(bring("Bob slept.")).await;
     assert_eq!(made["total_items"], 2);
-    assert_eq!(report(&made, "documents")["status"], "empty");
+    assert_eq!((&report(&made, "documents")["status"], &made["rounds"][0]["items"]), (&json!("ok"), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_run_that_asks_nobody_finds_nothing_and_a_text_alone_is_no_run() {
+    let rig = Rig::start().await;
+    rig.document("One", "In spring Quill Vane taught Quip Voss to sail.").await;
+    rig.document("Two", "Years later Quip Voss lent a telescope to Quest Vyne.").await;
+    let found = rig.gather(json!({"identifier": "Quill Vane", "deepening_cycles": 5})).await;
+    assert_eq!((&found["cycles_run"], &found["stopped_early"]), (&json!(1), &json!(true)));
+    let text = json!({"identifier": "Quill Vane", "text": "Quill Vane danced."});
+    let noted = rig.admin.post("/api/v1/knowledge", &text).await.data(201);
+    assert_eq!(each(&noted["knowledge_items"], "source"), ["User", "One", "Two"]);
+    for fact in ["rounds", "sources", "deepening_cycles", "cycles_run", "stopped_early", "run_id"] {
+        assert_eq!(noted[fact], found[fact], "{fact}");
+    }
+    assert!(found["updated_at"].as_str() < noted["updated_at"].as_str());
+    let text = json!({"identifier": "Quill Vane", "text": "Quill Vane slept.", "sources": []});
+    let emptied = rig.admin.post("/api/v1/knowledge", &text).await.data(201);
+    assert_eq!(each(&emptied["knowledge_items"], "text"), ["Quill Vane danced.", "Quill Vane slept."]);
+    assert_eq!(emptied["rounds"], json!([{"round": 0, "identifiers": ["Quill Vane"], "items": 0}]));
+    assert!(SOURCES.iter().all(|source| report(&emptied, source)["reason"] == "not_requested"));
+    rig.gather(json!({"identifier": "Quill Vane"})).await;
+    let emptied = rig.gather(json!({"identifier": "Quill Vane", "sources": []})).await;
+    assert_eq!(each(&emptied["knowledge_items"], "source"), ["User", "User"]);
+}
+
+#[tokio::test]
+async fn a_found_text_that_a_client_gave_leads_on() {
+    let rig = Rig::start().await;
+    let text = "In spring Quill Vane taught Quip Voss to sail.";
+    rig.document("One", text).await;
+    rig.document("Two", "Years later Quip Voss lent a telescope.").await;
+    let body = json!({"identifier": "Quill Vane", "text": text, "sources": ["documents"], "deepening_cycles": 1});
+    let made = rig.gather(body).await;
+    assert_eq!(each(&made["knowledge_items"], "source"), ["User", "Two"]);
+    assert_eq!((&made["cycles_run"], &made["stopped_early"]), (&json!(1), &json!(false)));
+    assert_eq!(report(&made, "documents")["items"], 2);
 }
 
 #[tokio::test]

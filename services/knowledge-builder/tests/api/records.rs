@@ -76,6 +76,27 @@ async fn a_patch_changes_what_it_names() {
 }
 
 #[tokio::test]
+async fn scores_follow_a_patched_name_and_type() {
+    let rig = Rig::start().await;
+    let documents = json!([{"title": "Gazette", "text": "Quentin Vale discovered a comet over Lisbon in 1887."}]);
+    rig.gather(json!({"identifier": "Quentin Vale", "entity_type": "Person", "documents": documents})).await;
+    rig.note("Quentin Vale", "Person", "Quentin Vale.").await;
+    let path = "/api/v1/knowledge/person:quentin_vale";
+    let scores = |record: &Value| {
+        let of = |item: &Value| {
+            json!([item["entity"]["quality_score"], item["entity"]["completeness_score"], item["confidence"]])
+        };
+        record["knowledge_items"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    let made = rig.admin.get(path).await.data(200);
+    assert_eq!(scores(&made), [json!([0.61, 0.2, 1.0]), json!([0.65, 0.2, 0.74])]);
+    let patched = rig.admin.patch(path, &json!({"identifier": "Someone", "entity_type": "Thing"})).await.data(200);
+    assert_eq!(scores(&patched), [json!([0.31, 0.6, 1.0]), json!([0.35, 0.68, 0.61])]);
+    let back = json!({"identifier": "Quentin Vale", "entity_type": "Person"});
+    assert_eq!(scores(&rig.admin.patch(path, &back).await.data(200)), scores(&made));
+}
+
+#[tokio::test]
 async fn items_written_by_clients_keep_what_they_say() {
     let rig = Rig::start().await;
     rig.note("Bob", "Person", "Old.").await;
@@ -143,6 +164,7 @@ async fn a_put_creates_and_replaces() {
     let made = rig.admin.put(path, &body).await.data(200);
     assert_eq!((&made["knowledge_id"], &made["deepening_cycles"]), (&json!("thing:teapot"), &json!(3)));
     assert_eq!(each(&made["knowledge_items"], "text"), ["Short and stout."]);
+    assert_eq!(made["rounds"], json!([{"round": 0, "identifiers": ["Teapot"], "items": 1}]));
     assert_eq!(report(&made, "documents")["reason"], "not_requested");
     let data = rig.admin.put(path, &json!({"identifier": "Kettle"})).await.data(200);
     assert_eq!(

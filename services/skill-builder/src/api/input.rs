@@ -1,5 +1,6 @@
 //! What requests say.
 
+use actix_web::web;
 use api_core::{
     error::ApiError,
     input::{Choice, Fields, Integer, List, Object, Problem, Rule, Text},
@@ -104,11 +105,20 @@ pub(super) fn replacement(id: &str, body: &Object) -> Result<Replacement, ApiErr
     })
 }
 
+/// The first value of a parameter of the query string, whatever characters it holds.
+pub(super) fn query_value(query: &str, name: &str) -> Option<String> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(query).ok()?.into_inner();
+    pairs.into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
 /// A text of the query string.
 pub(super) fn query_text(name: &str, value: Option<String>) -> Result<String, ApiError> {
     let Some(text) = value else {
         return Err(ApiError::field(Code::RequiredField, name, format!("Field '{name}' is required")));
     };
+    if text.contains('\0') {
+        return Err(ApiError::field(Code::InvalidFormat, name, format!("{name} must not contain U+0000")));
+    }
     if text.trim().is_empty() || text.chars().count() > 200 {
         return Err(ApiError::field(Code::InvalidRange, name, format!("{name} must have 1 to 200 characters")));
     }

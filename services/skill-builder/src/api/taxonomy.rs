@@ -11,7 +11,7 @@ use api_types::{
     skills::{OccupationRow, TaxonomyInfo},
 };
 
-use super::input::{query_number, query_text};
+use super::input::{query_number, query_text, query_value};
 use crate::app::App;
 
 /// Tell of the taxonomy in use.
@@ -29,8 +29,9 @@ pub(super) async fn get_taxonomy(_call: Call<SkillsRead>, app: web::Data<App>) -
     responses((status = 200, body = Success<Vec<OccupationRow>>), (status = "4XX", body = Failure)))]
 #[get("/api/v1/skills/occupations")]
 pub(super) async fn list_occupations(call: Call<SkillsRead>, app: web::Data<App>) -> Result<Reply, ApiError> {
-    let text = query_text("q", call.query("q"))?;
-    let limit = query_number("limit", call.query("limit"), 1..=20, 5)?;
+    let query = call.request().query_string();
+    let text = query_text("q", query_value(query, "q"))?;
+    let limit = query_number("limit", query_value(query, "limit"), 1..=20, 5)?;
     let rows = app.occupations(&text, limit).await?;
     Reply::ok(&rows)
 }

@@ -30,7 +30,6 @@ impl App {
         let id = taxonomy.row.id;
         let model = self.embedder.model().to_owned();
         let wanted = vector.as_ref().ok().cloned();
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
         let work = move |conn: &mut _| -> Result<_, Error> {
             let labels = store::occupations::labelled(conn, id, &normalised)?;
             let nearest = match wanted {

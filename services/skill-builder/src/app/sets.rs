@@ -164,7 +164,7 @@ fn aggregate(id: Uuid) -> String {
     format!("skills:{id}")
 }
 
-/// As exact as the database keeps it.
+/// As exact as it is shown and kept.
 fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
+    Utc::now().trunc_subsecs(3)
 }

@@ -9,6 +9,11 @@ use api_types::skills::MatchMethod;
 pub(crate) const FULL_SCORE: u32 = 100;
 const ALTERNATIVE_SCORE: u32 = 95;
 
+/// Similarities that differ by no more are the same but for rounding: most often two occupations share the label.
+pub(crate) const TIE: f64 = 1e-4;
+/// The lowest there is.
+pub(crate) const UNKNOWN_SIMILARITY: f64 = -1.0;
+
 /// At most so many occupations are named besides the best.
 pub(crate) const ALTERNATIVES_MAX: usize = 5;
 
@@ -33,6 +38,8 @@ pub(crate) struct LabelHit {
 pub(crate) struct EmbeddingHit {
     pub(crate) occupation: Candidate,
     pub(crate) similarity: f64,
+    /// That of its preferred label; [`UNKNOWN_SIMILARITY`] where this has no vector yet.
+    pub(crate) preferred: f64,
 }
 
 /// An occupation with its place in the ranking.
@@ -54,13 +61,17 @@ pub(crate) struct Choice {
 /// All candidates, best first, each occupation once: preferred labels, then alternative labels (the shortest preferred
 /// label first, then by URI), then by similarity. A score is never higher than one before it: an equal label is worth
 /// more than any similarity.
+///
+/// Similarities tie when they give the same score and are at most [`TIE`] below the highest of the tie. Of those that
+/// tie, the occupation whose preferred label is the more similar to the text comes first, then the one with the
+/// shortest preferred label, then the first by URI.
 #[must_use]
 pub(crate) fn rank(mut labels: Vec<LabelHit>, mut nearest: Vec<EmbeddingHit>) -> Vec<Ranked> {
     labels.sort_by(|a, b| {
         let key = |hit: &LabelHit| (!hit.preferred, hit.occupation.label.chars().count());
         key(a).cmp(&key(b)).then_with(|| a.occupation.uri.cmp(&b.occupation.uri))
     });
-    nearest.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then_with(|| a.occupation.uri.cmp(&b.occupation.uri)));
+    sort_by_similarity(&mut nearest);
     let labels = labels.into_iter().map(|hit| {
         if hit.preferred {
             (hit.occupation, MatchMethod::PreferredLabel, FULL_SCORE)
@@ -80,6 +91,27 @@ pub(crate) fn rank(mut labels: Vec<LabelHit>, mut nearest: Vec<EmbeddingHit>) ->
         }
     }
     ranked
+}
+
+/// Best first, with ties broken as [`rank`] says.
+fn sort_by_similarity(nearest: &mut [EmbeddingHit]) {
+    nearest.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
+    // "Nearly equal" is no order to sort by: it may hold for neighbours and not for the ends. Hence one tie at a time.
+    let mut rest = nearest;
+    while let Some(first) = rest.first() {
+        let (highest, score) = (first.similarity, hundredths(first.similarity));
+        let tied = |hit: &EmbeddingHit| highest - hit.similarity <= TIE && hundredths(hit.similarity) == score;
+        let count = rest.iter().position(|hit| !tied(hit)).unwrap_or(rest.len()).max(1);
+        let (ties, after) = rest.split_at_mut(count);
+        ties.sort_by(|a, b| {
+            let length = |hit: &EmbeddingHit| hit.occupation.label.chars().count();
+            b.preferred
+                .total_cmp(&a.preferred)
+                .then_with(|| length(a).cmp(&length(b)))
+                .then_with(|| a.occupation.uri.cmp(&b.occupation.uri))
+        });
+        rest = after;
+    }
 }
 
 /// The best of a ranking, when it is good enough: an equal label always is, a similar one from `threshold`
@@ -112,7 +144,7 @@ pub(crate) fn hundredths(share: f64) -> u32 {
 mod tests {
     use api_types::skills::MatchMethod;
 
-    use super::{Candidate, EmbeddingHit, LabelHit, Ranked, choose, hundredths, named, rank};
+    use super::{Candidate, EmbeddingHit, LabelHit, Ranked, UNKNOWN_SIMILARITY, choose, hundredths, named, rank};
 
     fn occupation(label: &str) -> Candidate {
         Candidate { uri: format!("urn:{label}").into(), label: label.into(), code: "1".into() }
@@ -123,7 +155,14 @@ mod tests {
     }
 
     fn near(label: &str, similarity: f64) -> EmbeddingHit {
-        EmbeddingHit { occupation: occupation(label), similarity }
+        EmbeddingHit { occupation: occupation(label), similarity, preferred: UNKNOWN_SIMILARITY }
+    }
+
+    /// The labels in their order, of hits with a similarity and that of the preferred label.
+    fn ordered(hits: &[(&'static str, f64, f64)]) -> Vec<String> {
+        let hits =
+            hits.iter().map(|&(label, similarity, preferred)| EmbeddingHit { preferred, ..near(label, similarity) });
+        rank(vec![], hits.collect()).into_iter().map(|one| one.occupation.label).collect()
     }
 
     fn shown(ranked: &[Ranked]) -> Vec<(&str, MatchMethod, u32)> {
@@ -150,6 +189,35 @@ mod tests {
         let ranked = rank(vec![label("longer label", false), label("three", false), same], vec![]);
         let uris: Vec<_> = ranked.iter().map(|one| &*one.occupation.uri).collect();
         assert_eq!(uris, ["urn:a", "urn:three", "urn:longer label"]);
+    }
+
+    #[test]
+    fn of_equal_similarities_the_nearer_preferred_label_wins_then_the_shorter_then_the_uri() {
+        let nurses = [
+            ("nurse assistant", 0.911_43, 0.70),
+            ("nurse responsible for general care", 0.911_40, 0.74),
+            ("specialist nurse", 0.911_45, 0.74),
+            ("advanced nurses.", 0.911_40, 0.74),
+            ("no vector", 0.911_45, UNKNOWN_SIMILARITY),
+        ];
+        let expected = [
+            "advanced nurses.",
+            "specialist nurse",
+            "nurse responsible for general care",
+            "nurse assistant",
+            "no vector",
+        ];
+        assert_eq!(ordered(&nurses), expected);
+        let backwards: Vec<_> = nurses.into_iter().rev().collect();
+        assert_eq!(ordered(&backwards), expected);
+    }
+
+    #[test]
+    fn only_what_shows_the_same_score_and_hardly_differs_is_equal() {
+        assert_eq!(ordered(&[("b", 0.915_05, 0.1), ("a", 0.914_97, 0.9)]), ["b", "a"], "0.92 and 0.91");
+        assert_eq!(ordered(&[("b", 0.911_2, 0.1), ("a", 0.911_0, 0.9)]), ["b", "a"], "too far apart");
+        let chain = [("a", 0.912_00, 0.1), ("b", 0.911_92, 0.2), ("c", 0.911_84, 0.3)];
+        assert_eq!(ordered(&chain), ["b", "a", "c"], "the last is too far from the first");
     }
 
     #[test]

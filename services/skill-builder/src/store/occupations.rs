@@ -1,7 +1,8 @@
 //! Occupations of a taxonomy, and what comes near a text.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
+use api_types::skills::normalise;
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, OptionalExtension as _, PgConnection,
     QueryDsl as _, QueryResult, QueryableByName, RunQueryDsl as _,
@@ -12,7 +13,7 @@ use diesel::{
 use pgvector::{Vector, sql_types::Vector as SqlVector};
 
 use super::schema::{occupation_labels, occupations};
-use crate::domain::matching::{Candidate, EmbeddingHit, LabelHit};
+use crate::domain::matching::{Candidate, EmbeddingHit, LabelHit, TIE, UNKNOWN_SIMILARITY};
 
 /// Labels looked at around a text. An occupation has ten or so, hence far more than answers.
 const LABELS_NEAR: i64 = 400;
@@ -40,6 +41,14 @@ struct NearRow {
     label: String,
     #[diesel(sql_type = Text)]
     code: String,
+    #[diesel(sql_type = Double)]
+    similarity: f64,
+}
+
+#[derive(QueryableByName)]
+struct LabelRow {
+    #[diesel(sql_type = Text)]
+    normalised: String,
     #[diesel(sql_type = Double)]
     similarity: f64,
 }
@@ -82,13 +91,14 @@ const NEAR_BY_ONE: &str = "SELECT v.normalised, 1 - (v.embedding <=> $1) AS simi
      JOIN label_vectors v ON v.model = $2 AND v.normalised = own.normalised \
      ORDER BY similarity DESC LIMIT $3";
 
-/// The `count` occupations one of whose labels is nearest to the vector. To be called in a transaction.
+/// The `count` occupations one of whose labels is nearest to the vector, and those that tie with the last of them. To be
+/// called in a transaction.
 pub(crate) fn nearest(
     conn: &mut PgConnection,
     taxonomy: i64,
     model: &str,
     vector: Vec<f32>,
-    count: i64,
+    count: usize,
 ) -> QueryResult<Vec<EmbeddingHit>> {
     conn.batch_execute(&format!("SET LOCAL hnsw.ef_search = {SEARCH_WIDTH}"))?;
     let vector = Vector::from(vector);
@@ -97,25 +107,49 @@ pub(crate) fn nearest(
             "SELECT o.uri, o.label, o.code, max(near.similarity) AS similarity FROM ({near}) AS near \
              JOIN occupation_labels l ON l.taxonomy_id = $4 AND l.normalised = near.normalised \
              JOIN occupations o ON o.taxonomy_id = $4 AND o.uri = l.occupation_uri \
-             GROUP BY o.uri, o.label, o.code ORDER BY similarity DESC, o.uri LIMIT $5",
+             GROUP BY o.uri, o.label, o.code ORDER BY similarity DESC",
         ))
         .bind::<SqlVector, _>(&vector)
         .bind::<Text, _>(model)
         .bind::<BigInt, _>(LABELS_NEAR)
         .bind::<BigInt, _>(taxonomy)
-        .bind::<BigInt, _>(count)
         .load::<NearRow>(conn)
     };
     let mut rows = look(NEAR_BY_INDEX)?;
     // Other taxonomies' labels have crowded out its own, or it has few; then looking at each costs little.
-    if rows.len() < usize::try_from(count).unwrap_or_default() {
+    if rows.len() < count {
         rows = look(NEAR_BY_ONE)?;
     }
-    let hit = |row: NearRow| EmbeddingHit {
+    if let Some(last) = count.checked_sub(1).and_then(|place| rows.get(place)) {
+        let lowest = last.similarity - TIE;
+        rows.retain(|row| row.similarity >= lowest);
+    }
+    let labels: Vec<String> = rows.iter().map(|row| normalise(&row.label)).collect();
+    let of_labels = similarities(conn, model, &vector, &labels)?;
+    let hit = |(row, label): (NearRow, String)| EmbeddingHit {
         occupation: candidate((row.uri, row.label, row.code)),
         similarity: row.similarity,
+        preferred: of_labels.get(&label).copied().unwrap_or(UNKNOWN_SIMILARITY),
     };
-    Ok(rows.into_iter().map(hit).collect())
+    Ok(rows.into_iter().zip(labels).map(hit).collect())
+}
+
+/// How similar each of the labels is to the vector, where it has one of its own.
+fn similarities(
+    conn: &mut PgConnection,
+    model: &str,
+    vector: &Vector,
+    labels: &[String],
+) -> QueryResult<HashMap<String, f64>> {
+    let rows = sql_query(
+        "SELECT normalised, 1 - (embedding <=> $1) AS similarity FROM label_vectors \
+         WHERE model = $2 AND normalised = ANY($3)",
+    )
+    .bind::<SqlVector, _>(vector)
+    .bind::<Text, _>(model)
+    .bind::<Array<Text>, _>(labels)
+    .load::<LabelRow>(conn)?;
+    Ok(rows.into_iter().map(|row| (row.normalised, row.similarity)).collect())
 }
 
 /// Descriptions and counts of skills.

@@ -86,6 +86,19 @@ async fn the_labels_of_a_new_taxonomy_are_found_by_similarity_soon() {
 }
 
 #[actix_web::test]
+async fn of_occupations_that_share_the_nearest_label_the_one_named_most_alike_is_found() {
+    let rig = Rig::start().await;
+    let occupations = "conceptUri,preferredLabel,altLabels\n\
+        http://e/o1,tent keeper,circus performers\nhttp://e/o2,mime,circus performers\n\
+        http://e/o3,circus juggler,circus performers\n";
+    skill_builder::import::esco(&rig.db.url(), download(occupations).path(), None).unwrap();
+    rig.vectors().await;
+    let rows = rig.client().get("/api/v1/skills/occupations?q=circus%20performer&limit=1").await.data(200);
+    assert_eq!((&rows[0]["label"], &rows[0]["method"]), (&json!("circus juggler"), &json!("embedding")));
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+}
+
+#[actix_web::test]
 async fn the_same_import_again_changes_nothing() {
     let rig = Rig::start().await;
     let folder = download(OCCUPATIONS);
@@ -104,6 +117,9 @@ async fn a_faulty_download_leaves_the_old_taxonomy() {
     let faulty = format!("{OCCUPATIONS}Occupation,http://e/o9,,,released,x,1\n");
     let error = skill_builder::import::esco(&rig.db.url(), download(&faulty).path(), None).unwrap_err();
     assert_eq!(error.to_string(), "occupations_en.csv, line 4: 'preferredLabel' is empty");
+    let header = OCCUPATIONS.lines().next().unwrap();
+    let error = skill_builder::import::esco(&rig.db.url(), download(header).path(), None).unwrap_err();
+    assert_eq!(error.to_string(), "occupations_en.csv has no rows; is the file cut off?");
     assert_eq!(taxonomy(&rig).await, told);
 }
 

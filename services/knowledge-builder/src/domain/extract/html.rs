@@ -3,8 +3,10 @@
 //! Only the tokenizer of the HTML standard is used and no tree is built: what a tree of hostile HTML costs grows with
 //! the square of its size and worse, and text needs none.
 
+mod attributes;
+
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     time::{Duration, Instant},
 };
 
@@ -17,11 +19,15 @@ use html5ever::{
     },
 };
 
+use self::attributes::Attributes;
 use super::{Error, Extract};
 
-/// Bytes between two looks at the clock. A tag's attributes are compared with each other, so the time that a piece
-/// takes is not proportional to it.
+/// The most bytes between two looks at the clock.
 const PIECE_BYTES: usize = 16 * 1024;
+
+/// A character that means nothing in HTML. Put before a `<`, it comes out as text unless it stands within a tag or a
+/// comment, and is itself never what ends one or changes how the `<` is read.
+const PROBE: char = '\u{fdd0}';
 
 /// Bytes at the start of a page where its encoding may be declared.
 const DECLARATION_BYTES: usize = 1024;
@@ -29,27 +35,50 @@ const DECLARATION_BYTES: usize = 1024;
 /// Reads a page.
 ///
 /// # Errors
-/// [`Error::TooSlow`] when the deadline passes.
+/// [`Error::TooSlow`] when the deadline passes, [`Error::Unreadable`] when a tag has more attributes than can be read.
 pub(crate) fn read(page: &str, deadline: Instant) -> Result<Extract, Error> {
     read_into(Writer::default(), page, deadline)
 }
 
 fn read_into(writer: Writer, page: &str, deadline: Instant) -> Result<Extract, Error> {
-    let tokenizer = Tokenizer::new(Sink(RefCell::new(writer)), TokenizerOpts::default());
+    let tokenizer = Tokenizer::new(Sink::new(writer), TokenizerOpts::default());
     let input = BufferQueue::default();
+    let feed = |piece: &str| {
+        input.push_back(StrTendril::from_slice(piece));
+        // It would pause only if the sink asked for it.
+        drop(tokenizer.feed(&input));
+    };
+    let mut attributes = Attributes::default();
     let mut rest = page;
     while !rest.is_empty() {
         if Instant::now() > deadline {
             return Err(Error::TooSlow);
         }
-        let (piece, further) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
+        let (piece, further) = rest.split_at(piece_end(rest));
         rest = further;
-        input.push_back(StrTendril::from_slice(piece));
-        // It would pause only if the sink asked for it.
-        drop(tokenizer.feed(&input));
+        if piece.starts_with('<') {
+            tokenizer.sink.probe.set(Probe::Sent);
+            feed(PROBE.encode_utf8(&mut [0; 4]));
+            if tokenizer.sink.probe.replace(Probe::None) == Probe::Seen {
+                attributes.start(piece, tokenizer.sink.is_raw.get());
+            }
+        }
+        if !attributes.read(piece) {
+            return Err(Error::Unreadable);
+        }
+        feed(piece);
     }
     tokenizer.end();
-    Ok(tokenizer.sink.0.into_inner().finish())
+    Ok(tokenizer.sink.writer.into_inner().finish())
+}
+
+/// Where a piece ends: before the next `<`.
+fn piece_end(rest: &str) -> usize {
+    let next = match rest.strip_prefix('<') {
+        Some(after) => after.find('<').map(|at| at + 1),
+        None => rest.find('<'),
+    };
+    next.unwrap_or(rest.len()).min(rest.floor_char_boundary(PIECE_BYTES))
 }
 
 /// The text of a piece of HTML from a source, its line ends kept, or nothing when it takes too long to read.
@@ -71,16 +100,48 @@ pub(crate) fn declared_encoding(page: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(&label.as_bytes()[..end.unwrap_or(label.len())])
 }
 
-/// The tokenizer hands out shared references, hence the cell.
-struct Sink(RefCell<Writer>);
+/// The tokenizer hands out shared references, hence the cells.
+struct Sink {
+    writer: RefCell<Writer>,
+    probe: Cell<Probe>,
+    /// Whether all is text until an end tag, as in scripts.
+    is_raw: Cell<bool>,
+}
+
+/// What became of a [`PROBE`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    None,
+    Sent,
+    Seen,
+}
+
+impl Sink {
+    fn new(writer: Writer) -> Self {
+        Self { writer: RefCell::new(writer), probe: Cell::new(Probe::None), is_raw: Cell::new(false) }
+    }
+}
 
 impl TokenSink for Sink {
     type Handle = ();
 
     fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
-        let mut writer = self.0.borrow_mut();
+        let mut writer = self.writer.borrow_mut();
         match token {
-            Token::TagToken(tag) => writer.tag(&tag),
+            Token::TagToken(tag) => {
+                let result = writer.tag(&tag);
+                self.is_raw.set(!matches!(result, TokenSinkResult::Continue));
+                result
+            }
+            Token::CharacterTokens(text) if self.probe.get() != Probe::None && text.contains(PROBE) => {
+                self.probe.set(Probe::Seen);
+                let text = text.replace(PROBE, "");
+                // An empty title would be one, too.
+                if !text.is_empty() {
+                    writer.text(&text);
+                }
+                TokenSinkResult::Continue
+            }
             Token::CharacterTokens(text) => {
                 writer.text(&text);
                 TokenSinkResult::Continue

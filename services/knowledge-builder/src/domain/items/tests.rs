@@ -2,7 +2,7 @@ use api_types::knowledge::{ItemMetadata, KnowledgeId, KnowledgeItem, SourceName,
 use chrono::{DateTime, Utc};
 use serde_json::{Map, json};
 
-use super::{Collection, FoundIn, FoundText, given, joined_texts, summary_of};
+use super::{About, Collection, FoundIn, FoundText, given, joined_texts, rescore, summary_of};
 
 fn now() -> DateTime<Utc> {
     api_types::time::parse("2026-01-31T12:00:00Z").unwrap()
@@ -120,11 +120,42 @@ fn later_rounds_name_the_entity_followed_and_are_less_sure() {
 }
 
 #[test]
-fn what_clients_gave_is_not_found_again() {
+fn what_clients_gave_is_found_but_not_stored_twice() {
     let mut collection = Collection::new(subject(), &["Hosted a show.".to_owned()], now());
     let found = [document("Book", "Hosted a show."), web("a.org", "HOSTED a show"), document("Book", "Found.")];
-    assert_eq!(collection.add(0, "Ada Lovelace", &found), ["Found."]);
+    assert_eq!(collection.add(0, "Ada Lovelace", &found), ["Hosted a show.", "Found."]);
+    assert_eq!(collection.count(SourceName::Documents), 2);
+    // In a later round it is old.
+    assert!(collection.add(1, "Other", &[document("Diary", "Hosted a show.")]).is_empty());
     assert_eq!(texts(&collection.into_items()), ["Found."]);
+}
+
+/// Quality, completeness and confidence in percent after Ada Lovelace, a person, has become another.
+fn rescored(item: &KnowledgeItem, name: &str, entity_type: &str, is_given: bool) -> [String; 3] {
+    let mut item = item.clone();
+    let old = About { name: "Ada Lovelace", entity_type: Some("Person") };
+    rescore(&mut item, [old, About { name, entity_type: Some(entity_type) }], is_given);
+    [item.entity.quality_score, item.entity.completeness_score, item.confidence].map(|score| format!("{score:.2}"))
+}
+
+#[test]
+fn scores_follow_a_new_name_and_type() {
+    let mut collection = empty();
+    let mut found = document("Gazette", "Ada Lovelace discovered a comet over Lisbon in 1887.");
+    found.attributes = Map::from_iter([("birthDate".to_owned(), json!("1815-12-10"))]);
+    collection.add(0, "Ada Lovelace", &[found]);
+    let item = collection.into_items().remove(0);
+    assert_eq!(rescored(&item, "Ada Lovelace", "Person", false), ["0.65", "0.40", "0.74"]);
+    // Without the name 0.3 less; of a thing only the name is mandatory, and the summary describes it.
+    assert_eq!(rescored(&item, "Augusta King", "Thing", false), ["0.35", "0.68", "0.61"]);
+    assert_eq!(rescored(&item, "Augusta King", "Thing", true), ["0.35", "0.68", "0.74"]);
+}
+
+#[test]
+fn scores_of_a_client_stay() {
+    let mut item = given(&subject(), "Ada Lovelace wrote.", "User", 1.0, now());
+    (item.entity.quality_score, item.entity.completeness_score) = (0.9, 0.8);
+    assert_eq!(rescored(&item, "Augusta King", "Thing", true), ["0.90", "0.80", "1.00"]);
 }
 
 #[test]

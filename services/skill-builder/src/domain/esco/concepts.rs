@@ -46,24 +46,26 @@ pub(super) fn isco_codes(
     names: &Names,
     shared: &mut Interner,
 ) -> Result<HashMap<Arc<str>, String>, Error> {
-    let (Some(groups), Some(broader)) = (&names.isco_groups, &names.broader_occupations) else {
-        return Ok(HashMap::new());
-    };
+    // Codes need both files, but a fault in one is a fault without the other, too.
     let mut codes = HashMap::new();
-    let columns = Columns { required: &["conceptUri", "code"], optional: &[] };
-    rows(files, groups, &columns, |row| {
-        codes.insert(shared.uri("conceptUri", row.get("conceptUri"))?, code(row.get("code"))?);
-        Ok(())
-    })?;
+    if let Some(groups) = &names.isco_groups {
+        let columns = Columns { required: &["conceptUri", "code"], optional: &[] };
+        rows(files, groups, &columns, |row| {
+            codes.insert(shared.uri("conceptUri", row.get("conceptUri"))?, code(row.get("code"))?);
+            Ok(())
+        })?;
+    }
     let mut by_occupation = HashMap::new();
-    let columns = Columns { required: &["conceptUri", "broaderUri"], optional: &[] };
-    rows(files, broader, &columns, |row| {
-        let concept = shared.uri("conceptUri", row.get("conceptUri"))?;
-        if let Some(code) = codes.get(row.get("broaderUri")) {
-            by_occupation.insert(concept, code.clone());
-        }
-        Ok(())
-    })?;
+    if let Some(broader) = &names.broader_occupations {
+        let columns = Columns { required: &["conceptUri", "broaderUri"], optional: &[] };
+        rows(files, broader, &columns, |row| {
+            let concept = shared.uri("conceptUri", row.get("conceptUri"))?;
+            if let Some(code) = codes.get(row.get("broaderUri")) {
+                by_occupation.insert(concept, code.clone());
+            }
+            Ok(())
+        })?;
+    }
     Ok(by_occupation)
 }
 
@@ -84,7 +86,8 @@ pub(super) fn occupations(
             label,
             uri,
         })
-    })
+    })?
+    .of_required(&names.occupations)
 }
 
 pub(super) fn skills(files: &mut Files, names: &Names, shared: &mut Interner) -> Result<Concepts<SkillConcept>, Error> {
@@ -97,7 +100,8 @@ pub(super) fn skills(files: &mut Files, names: &Names, shared: &mut Interner) ->
             label,
             uri,
         })
-    })
+    })?
+    .of_required(&names.skills)
 }
 
 pub(super) fn groups(files: &mut Files, names: &Names, shared: &mut Interner) -> Result<Concepts<SkillGroup>, Error> {

@@ -34,6 +34,9 @@ pub enum Error {
     MissingColumn { file: String, column: &'static str },
     #[error("{file}, line {line}: {problem}")]
     Row { file: String, line: u64, problem: String },
+    /// Such a file was cut off; importing it would wipe out the taxonomy in use.
+    #[error("{file} has no rows; is the file cut off?")]
+    NoRows { file: String },
     #[error("the version must have 1 to {VERSION_CHARS_MAX} characters")]
     Version,
 }
@@ -53,7 +56,7 @@ pub(crate) struct Import {
 /// folder's or file's name, else `unknown`.
 ///
 /// # Errors
-/// When a file or a column is missing, a row is faulty, or a limit is exceeded.
+/// When a file or a column is missing, a required file has no rows, a row is faulty, or a limit is exceeded.
 pub(crate) fn read(path: &Path, version: Option<&str>) -> Result<Import, Error> {
     read_within(path, version, Limits::default())
 }
@@ -106,6 +109,17 @@ struct Concepts<T> {
     kept: Vec<T>,
     /// URIs of those that are not released.
     left_out: Vec<Arc<str>>,
+}
+
+impl<T> Concepts<T> {
+    /// # Errors
+    /// When the file they come from has none.
+    fn of_required(self, file: &str) -> Result<Self, Error> {
+        if self.kept.is_empty() && self.left_out.is_empty() {
+            return Err(Error::NoRows { file: file.to_owned() });
+        }
+        Ok(self)
+    }
 }
 
 #[cfg(test)]

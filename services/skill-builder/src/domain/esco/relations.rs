@@ -37,7 +37,7 @@ pub(super) fn occupation_skills(
     let mut needs = Vec::new();
     let mut dangling = 0;
     let columns = Columns { required: &["occupationUri", "relationType", "skillUri"], optional: &[] };
-    rows(files, &names.occupation_skills, &columns, |row| {
+    let count = rows(files, &names.occupation_skills, &columns, |row| {
         let occupation = shared.uri("occupationUri", row.get("occupationUri"))?;
         let skill = shared.uri("skillUri", row.get("skillUri"))?;
         let need = match row.get("relationType") {
@@ -54,6 +54,9 @@ pub(super) fn occupation_skills(
         needs.push(OccupationSkill { occupation, skill, need });
         Ok(())
     })?;
+    if count == 0 {
+        return Err(Error::NoRows { file: names.occupation_skills.clone() });
+    }
     Ok((needs, dangling))
 }
 

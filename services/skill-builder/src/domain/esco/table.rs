@@ -31,27 +31,29 @@ impl Row<'_> {
     }
 }
 
-/// Calls `each` for every row of a file; what it refuses is reported with file and line.
+/// Calls `each` for every row of a file; what it refuses is reported with file and line. Returns how many rows there are.
 pub(super) fn rows(
     files: &mut Files,
     file: &str,
     columns: &Columns,
     mut each: impl FnMut(&Row<'_>) -> Result<(), String>,
-) -> Result<(), Error> {
+) -> Result<usize, Error> {
     let (reader, file_bytes_max, total_left) = files.reader(file)?;
     let checked = Checked::new(reader, file_bytes_max, total_left);
     let mut reader = ReaderBuilder::new().from_reader(checked);
     let header = reader.headers().map_err(|error| csv_error(file, error))?;
     let places = places(header, file, columns)?;
     let mut record = StringRecord::new();
+    let mut count = 0;
     while reader.read_record(&mut record).map_err(|error| csv_error(file, error))? {
         each(&Row { record: &record, places: &places }).map_err(|problem| Error::Row {
             file: file.to_owned(),
             line: record.position().map_or(0, csv::Position::line),
             problem,
         })?;
+        count += 1;
     }
-    Ok(())
+    Ok(count)
 }
 
 fn places(header: &StringRecord, file: &str, columns: &Columns) -> Result<Vec<(&'static str, usize)>, Error> {

@@ -251,6 +251,41 @@ fn a_missing_column_is_named_with_its_file() {
     assert_eq!(fault(&[("skills_en.csv", b"")]), "skills_en.csv has no column 'conceptUri'");
 }
 
+/// The header alone.
+fn header(text: &str) -> &[u8] {
+    text.split_inclusive('\n').next().unwrap().as_bytes()
+}
+
+#[test]
+fn a_required_file_cut_off_after_its_header_is_named() {
+    for (file, text) in GOOD {
+        assert_eq!(fault(&[(file, header(text))]), format!("{file} has no rows; is the file cut off?"));
+    }
+    let none_counts = "occupationUri,relationType,skillUri\nhttp://e/o2,essential,http://e/s1\n";
+    assert!(taxonomy(&[("occupationSkillRelations.csv", none_counts.as_bytes())]).occupation_skills.is_empty());
+}
+
+#[test]
+fn a_further_file_may_have_no_rows() {
+    let read = taxonomy(&[
+        ("skillGroups_en.csv", b"conceptUri,preferredLabel\n"),
+        ("skillSkillRelations.csv", b"originalSkillUri,relatedSkillUri\n"),
+    ]);
+    assert_eq!(read, taxonomy(&[]));
+}
+
+#[test]
+fn each_file_of_the_unit_groups_is_checked_without_the_other() {
+    for (file, text, column) in [
+        ("ISCOGroups_en.csv", "conceptUri,preferredLabel\n", "code"),
+        ("broaderRelationsOccPillar_en.csv", "conceptUri,broader\n", "broaderUri"),
+    ] {
+        assert_eq!(fault(&[(file, text.as_bytes())]), format!("{file} has no column '{column}'"));
+    }
+    let groups = "conceptUri,code\nhttp://e/C2659,2659\n";
+    assert_eq!(taxonomy(&[("ISCOGroups_en.csv", groups.as_bytes())]), taxonomy(&[]));
+}
+
 #[test]
 fn a_bad_row_is_named_with_file_and_line() {
     let skill = |row: &[u8]| [SKILLS.as_bytes(), row, b"\n"].concat();
