@@ -135,8 +135,8 @@ async fn wikidata_gives_attributes_and_linked_entities() {
     let text = only(&answers);
     assert_eq!(
         text.text,
-        "Ada Lovelace: English mathematician (1815–1852). Birth date: 1815-12-10. Death date: 1852. \
-         Instance of: human. Occupation: mathematician, writer. Spouse: William King. Student of: Mary Somerville."
+        "Ada Lovelace: English mathematician (1815–1852). Instance of: human. Occupation: mathematician, writer. \
+         Birth date: 1815-12-10. Death date: 1852. Spouse: William King. Student of: Mary Somerville."
     );
     assert_eq!(text.attributes["birthDate"], "1815-12-10");
     assert_eq!(text.attributes["deathDate"], "1852");
