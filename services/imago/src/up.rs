@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    pin::{Pin, pin},
     time::Duration,
 };
 
@@ -40,6 +41,9 @@ pub(crate) fn run(settings: &Settings, with_example: bool) -> Result<(), Failure
     let data_dir = run_file::data_dir(&settings);
     fs::create_dir_all(&data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
     let telemetry = telemetry::init(&settings, "imago")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.context("cannot start the runtime")?;
+    let asked_to_stop = runtime.block_on(async { server::asked_to_stop() }).context("cannot listen to signals")?;
     let mut cluster = None;
     let admin_url = match settings.text("database_url") {
         Some(url) => url,
@@ -47,8 +51,6 @@ pub(crate) fn run(settings: &Settings, with_example: bool) -> Result<(), Failure
     };
     stack::migrate(&admin_url)?;
     let variables = variables(&settings, &ports, &core.imago_bind, &admin_url);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.context("cannot start the runtime")?;
     let served = runtime.block_on(async {
         let platform = Platform::new(settings.clone())?;
         let embedder = embedder(&settings, &platform)?;
@@ -56,12 +58,20 @@ pub(crate) fn run(settings: &Settings, with_example: bool) -> Result<(), Failure
         let public = variables.get("IMAGO_PUBLIC_URL").cloned().unwrap_or_default();
         // Before anybody can see that the stack is ready, it can be found.
         let _run_file = RunFile::write(&data_dir, &variables)?;
-        wait_until_ready(&platform, &public).await?;
-        greet(&variables, &settings, &data_dir, cluster.is_some());
-        if with_example {
-            example::run(&public, &admin_key(&settings)).await?;
+        let private = cluster.is_some();
+        let begin = async {
+            wait_until_ready(&platform, &public).await?;
+            greet(&variables, &settings, &data_dir, private);
+            if with_example { example::run(&public, &admin_key(&settings)).await } else { Ok(()) }
+        };
+        let mut asked_to_stop = pin!(asked_to_stop);
+        tokio::select! {
+            () = &mut asked_to_stop => {}
+            begun = begin => {
+                begun?;
+                serve(cluster.as_mut(), asked_to_stop).await;
+            }
         }
-        serve(cluster.as_mut()).await?;
         output::line("Stopping.");
         server.stop().await;
         anyhow::Ok(())
@@ -166,13 +176,11 @@ fn greet(variables: &BTreeMap<&str, String>, settings: &Settings, data_dir: &Pat
 }
 
 /// Until somebody asks to stop; a private Postgres that ends meanwhile is started again.
-async fn serve(mut cluster: Option<&mut Cluster>) -> anyhow::Result<()> {
+async fn serve(mut cluster: Option<&mut Cluster>, mut asked_to_stop: Pin<&mut impl Future<Output = ()>>) {
     let mut look_after = tokio::time::interval(LOOK_AFTER);
-    let asked_to_stop = server::asked_to_stop();
-    tokio::pin!(asked_to_stop);
     loop {
         tokio::select! {
-            stopped = &mut asked_to_stop => return stopped.context("cannot listen to signals"),
+            () = &mut asked_to_stop => return,
             _ = look_after.tick() => {
                 let Some(cluster) = cluster.as_deref_mut() else { continue };
                 if let Some(status) = cluster.ended() {

@@ -45,6 +45,7 @@ fn run(
     let _telemetry = telemetry::init(&settings, name)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
+        let asked_to_stop = asked_to_stop()?;
         let (platform, running) = build(&settings)?;
         let address = (platform.core.imago_bind.as_str(), port);
         let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address:?}"))?;
@@ -53,7 +54,7 @@ fn run(
             Mount { listener, label: service.label, services: vec![service], internal: true, metrics_only: false };
         let server = start(&platform, vec![mount], workers)?;
         tracing::info!(service = name, port, "serving");
-        asked_to_stop().await?;
+        asked_to_stop.await;
         server.stop().await;
         Ok(())
     })

@@ -90,18 +90,21 @@ impl Server {
     }
 }
 
-/// Ends when the process is asked to stop: Ctrl-C or SIGTERM.
+/// Ends when the process is asked to stop: by Ctrl-C or SIGTERM, from this call on, whenever it is awaited.
+///
+/// To be called before anything is started, within a Tokio runtime: a signal that comes earlier kills the process.
 ///
 /// # Errors
 /// When signals cannot be listened to.
-pub async fn asked_to_stop() -> std::io::Result<()> {
+pub fn asked_to_stop() -> std::io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 fn http_server(platform: &Arc<Platform>, mount: Mount) -> std::io::Result<actix_web::dev::Server> {
