@@ -50,9 +50,10 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 
 async fn wait(port: u16, started: Instant) -> anyhow::Result<Duration> {
     let url = format!("http://127.0.0.1:{port}/ready");
-    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+    let http = api_client::http_client()?;
     while started.elapsed() < READY {
-        if http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        if http.get(&url).timeout(Duration::from_secs(2)).send().await.is_ok_and(|answer| answer.status().is_success())
+        {
             return Ok(started.elapsed());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

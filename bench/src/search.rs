@@ -132,7 +132,7 @@ pub(crate) async fn run(target: &Target, passages: i64) -> anyhow::Result<()> {
     let url = migrations::service_url(&target.database_url, Service::KnowledgeBuilder)?;
     let mut conn = PgConnection::establish(&url)?;
     let config: embedding::Config = Settings::load()?.section()?;
-    let embedder = Embedder::from_config(&config, reqwest::Client::builder().no_proxy().build()?);
+    let embedder = Embedder::from_config(&config, api_client::http_client()?);
     fill(&mut conn, &embedder, passages).await?;
     println!("search over {} passages", count(&mut conn)?);
     recall(&mut conn, &embedder).await?;
