@@ -57,6 +57,9 @@ pub(crate) async fn read(target: &Target) -> anyhow::Result<()> {
         let ours = load::run(target.public, CONNECTIONS, target.time, move |_, _| full.clone()).await?;
         print("floor", &floor);
         print("imago", &ours);
+        if floor.errors + ours.errors > 0 {
+            bail!("not every read was answered");
+        }
         ratios.push(ours.per_second() / floor.per_second());
     }
     ratios.sort_by(f64::total_cmp);
