@@ -1,6 +1,6 @@
 //! The plain HTTP client for calls inside the platform.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// How long connecting to another service may take.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -12,7 +12,6 @@ const CONNECT: Duration = Duration::from_secs(3);
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     // Another part of the process may have installed it already; either way the provider is ring.
     drop(rustls::crypto::CryptoProvider::install_default(rustls::crypto::ring::default_provider()));
-    let _: Option<&Arc<_>> = rustls::crypto::CryptoProvider::get_default();
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
