@@ -59,6 +59,11 @@ impl Context {
         }
     }
 
+    /// The client that the caller belongs to, once the caller is known.
+    pub(crate) fn client_id(&self) -> Option<&str> {
+        self.caller.get().map(|(principal, _)| principal.client_id.as_str())
+    }
+
     pub(crate) fn allowance(&self) -> Option<&Allowance> {
         self.allowance.get()
     }
@@ -117,6 +122,14 @@ pub fn call_context() -> CallContext {
         },
         None => CallContext { traceparent, ..CallContext::background() },
     }
+}
+
+/// The id of the trace that the current span is part of, if it is part of one.
+pub(crate) fn trace_id() -> Option<String> {
+    let context = tracing::Span::current().context();
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| span.trace_id().to_string())
 }
 
 /// W3C `traceparent` of the current span, when it is part of a trace.

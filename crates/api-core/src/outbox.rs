@@ -31,7 +31,11 @@ diesel::table! {
         kind -> Text,
         aggregate -> Text,
         actor -> Nullable<Text>,
+        client_id -> Nullable<Text>,
         request_id -> Nullable<Text>,
+        ip_address -> Nullable<Text>,
+        user_agent -> Nullable<Text>,
+        trace_id -> Nullable<Text>,
         at -> Timestamptz,
         payload -> Jsonb,
     }
@@ -44,7 +48,11 @@ struct New<'a> {
     kind: &'a str,
     aggregate: &'a str,
     actor: Option<&'a str>,
+    client_id: Option<String>,
     request_id: Option<String>,
+    ip_address: Option<String>,
+    user_agent: Option<String>,
+    trace_id: Option<String>,
     at: DateTime<Utc>,
     payload: Value,
 }
@@ -57,9 +65,32 @@ struct Row {
     kind: String,
     aggregate: String,
     actor: Option<String>,
+    client_id: Option<String>,
     request_id: Option<String>,
+    ip_address: Option<String>,
+    user_agent: Option<String>,
+    trace_id: Option<String>,
     at: DateTime<Utc>,
     payload: Value,
+}
+
+impl Row {
+    fn event(self, service: &str) -> Event {
+        Event {
+            id: self.id,
+            kind: self.kind,
+            aggregate: self.aggregate,
+            service: service.to_owned(),
+            actor: self.actor,
+            client_id: self.client_id,
+            request_id: self.request_id,
+            ip_address: self.ip_address,
+            user_agent: self.user_agent,
+            trace_id: self.trace_id,
+            at: self.at,
+            payload: self.payload,
+        }
+    }
 }
 
 /// Writes an event; to be called in the transaction of the change.
@@ -75,8 +106,21 @@ pub fn push(
     actor: Option<&str>,
     payload: Value,
 ) -> QueryResult<()> {
-    let request_id = context::current().map(|context| context.request_id.to_string());
-    let new = New { id: Uuid::now_v7(), kind, aggregate, actor, request_id, at: Utc::now(), payload };
+    let request = context::current();
+    let named = payload.get("client_id").and_then(Value::as_str).map(str::to_owned);
+    let new = New {
+        id: Uuid::now_v7(),
+        kind,
+        aggregate,
+        actor,
+        client_id: named.or_else(|| request.as_ref()?.client_id().map(str::to_owned)),
+        request_id: request.as_ref().map(|request| request.request_id.to_string()),
+        ip_address: None,
+        user_agent: None,
+        trace_id: context::trace_id(),
+        at: Utc::now(),
+        payload,
+    };
     diesel::insert_into(outbox::table).values(new).execute(conn).map(drop)
 }
 
@@ -98,21 +142,24 @@ pub async fn relay(db: Db, service: &'static str, control_plane: ControlPlane, s
     }
 }
 
+/// Takes the oldest events out, all or none, for whoever stores them in the same transaction: the control plane itself.
+///
+/// # Errors
+/// Those of the database.
+pub fn take(conn: &mut PgConnection, service: &str, limit: i64) -> QueryResult<Vec<Event>> {
+    let rows: Vec<Row> =
+        outbox::table.order(outbox::seq).limit(limit).select(Row::as_select()).for_update().load(conn)?;
+    let sequence: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+    handed_over(conn, &sequence)?;
+    Ok(rows.into_iter().map(|row| row.event(service)).collect())
+}
+
 async fn relay_batch(db: &Db, service: &'static str, control_plane: &ControlPlane) -> anyhow::Result<usize> {
     let rows = db.run::<_, db::Error>(|conn| Ok(oldest(conn)?)).await?;
     let Some(last) = rows.last().map(|row| row.seq) else { return Ok(0) };
     let count = rows.len();
     let sequence: Vec<i64> = rows.iter().map(|row| row.seq).collect();
-    let events = rows.into_iter().map(|row| Event {
-        id: row.id,
-        kind: row.kind,
-        aggregate: row.aggregate,
-        service: service.to_owned(),
-        actor: row.actor,
-        request_id: row.request_id,
-        at: row.at,
-        payload: row.payload,
-    });
+    let events = rows.into_iter().map(|row| row.event(service));
     control_plane.publish(&EventBatch { events: events.collect() }).await?;
     db.run::<_, db::Error>(move |conn| Ok(handed_over(conn, &sequence)?)).await?;
     tracing::debug!(service, count, last, "events handed over");

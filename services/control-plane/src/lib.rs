@@ -28,6 +28,7 @@ use api_core::{
     settings::Error,
 };
 use config::Config;
+use tokio::sync::watch;
 
 /// As events name it.
 const NAME: &str = "control-plane";
@@ -46,6 +47,8 @@ pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) platform: Arc<Platform>,
     pub(crate) config: Config,
+    /// The number of the newest event that this process took in. Whoever waits for events subscribes to it.
+    pub(crate) arrived: watch::Sender<i64>,
     prepared: AtomicBool,
 }
 
@@ -77,7 +80,7 @@ pub fn start_announcing(deps: Deps, announce: impl FnOnce(&Secret) + Send + 'sta
     let config = Config::read(&platform)?;
     let db = platform.db(&database_url);
     let database = Database::new(db.clone(), &migrations::Service::ControlPlane.migrations())?;
-    let app = Arc::new(App { db, platform, config, prepared: AtomicBool::new(false) });
+    let app = Arc::new(App { db, platform, config, arrived: watch::Sender::new(0), prepared: AtomicBool::new(false) });
     let routes = mounted(&app, api::routes);
     let service = Service {
         name: NAME,

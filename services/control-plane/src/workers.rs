@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     App,
     domain::{
-        events,
+        events, intake,
         start::{self, FirstKey, Prepared, State},
     },
 };
@@ -83,7 +83,7 @@ fn tell(app: &App, Prepared { administrator, first_key }: Prepared, announce: An
 /// Moves the service's own events to where everybody's are: it is their receiver, so it needs no HTTP for that.
 async fn relay(app: Arc<App>, stop: CancellationToken) {
     loop {
-        let pause = match events::take_in_own(&app.db).await {
+        let pause = match intake::take_in_own(&app).await {
             Ok(0) => RELAY_PAUSE,
             Ok(_some) => Duration::ZERO,
             Err(error) => {

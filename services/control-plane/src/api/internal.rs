@@ -10,7 +10,7 @@ use api_types::{error::Code, events::EventBatch, keys::KeyLookup};
 
 use crate::{
     App,
-    domain::events::{self, BATCH_MAX},
+    domain::intake::{self, BATCH_MAX},
     source,
 };
 
@@ -31,5 +31,5 @@ pub(super) async fn take_in_events(mut call: Call<ServiceOnly>, app: web::Data<A
         let message = format!("events must have at most {BATCH_MAX} entries");
         return Err(ApiError::field(Code::InvalidRange, "events", message));
     }
-    Reply::ok(&events::take_in(&app.db, events).await?)
+    Reply::ok(&intake::take_in(&app, events).await?)
 }

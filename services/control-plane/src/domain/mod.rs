@@ -2,6 +2,7 @@
 
 pub(crate) mod events;
 pub(crate) mod grants;
+pub(crate) mod intake;
 pub(crate) mod keys;
 pub(crate) mod secrets;
 pub(crate) mod start;

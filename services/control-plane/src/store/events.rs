@@ -1,18 +1,18 @@
-//! The table `events`, and the outbox of this service, which is beside it.
+//! The table `events`.
+
+use std::collections::HashMap;
 
 use api_types::events::Event;
 use chrono::{DateTime, Utc};
 use diesel::{
     Insertable, PgConnection, QueryResult, RunQueryDsl as _, sql_query,
-    sql_types::{BigInt, Text, Timestamptz},
+    sql_types::{BigInt, Timestamptz},
 };
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::schema::events;
-
-/// Events moved from the own outbox in one go.
-const MOVE_MAX: i64 = 500;
+use crate::domain::intake::StoredEvent;
 
 #[derive(Insertable)]
 #[diesel(table_name = events)]
@@ -27,8 +27,8 @@ struct New<'a> {
     payload: &'a Value,
 }
 
-/// Stores the events that are new, in their order; returns how many were.
-pub(crate) fn insert(conn: &mut PgConnection, batch: &[Event]) -> QueryResult<usize> {
+/// Stores the events that are new, in their order, and returns them.
+pub(crate) fn insert(conn: &mut PgConnection, batch: Vec<Event>) -> QueryResult<Vec<StoredEvent>> {
     let rows: Vec<New<'_>> = batch
         .iter()
         .map(|event| New {
@@ -42,21 +42,10 @@ pub(crate) fn insert(conn: &mut PgConnection, batch: &[Event]) -> QueryResult<us
             payload: &event.payload,
         })
         .collect();
-    diesel::insert_into(events::table).values(rows).on_conflict_do_nothing().execute(conn)
-}
-
-/// Moves the oldest events of the own outbox over, all or none; returns how many there were.
-pub(crate) fn move_own(conn: &mut PgConnection, service: &str) -> QueryResult<usize> {
-    sql_query(
-        "WITH oldest AS (SELECT seq FROM outbox ORDER BY seq LIMIT $2 FOR UPDATE), \
-         moved AS (DELETE FROM outbox USING oldest WHERE outbox.seq = oldest.seq RETURNING outbox.*) \
-         INSERT INTO events (id, kind, aggregate, service, actor, request_id, at, payload) \
-         SELECT id, kind, aggregate, $1, actor, request_id, at, payload FROM moved ORDER BY seq \
-         ON CONFLICT (id) DO NOTHING",
-    )
-    .bind::<Text, _>(service)
-    .bind::<BigInt, _>(MOVE_MAX)
-    .execute(conn)
+    let insert = diesel::insert_into(events::table).values(rows).on_conflict_do_nothing();
+    let new: Vec<(i64, Uuid)> = insert.returning((events::seq, events::id)).get_results(conn)?;
+    let mut by_id: HashMap<Uuid, Event> = batch.into_iter().rev().map(|event| (event.id, event)).collect();
+    Ok(new.into_iter().filter_map(|(seq, id)| Some(StoredEvent { seq, event: by_id.remove(&id)? })).collect())
 }
 
 /// Deletes at most `limit` events from before a point in time, the oldest first.

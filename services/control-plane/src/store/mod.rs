@@ -2,6 +2,7 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod events;
+pub(crate) mod intake;
 pub(crate) mod keys;
 mod schema;
 
