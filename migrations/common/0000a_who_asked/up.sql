@@ -1,5 +1,5 @@
 -- Whose event it is, and what is known of the request that caused it.
--- (The number lies between 0000 and the first one of any service, which is 0001.)
+-- (The number comes after 0000 and before the first one of any service, which is 0001.)
 
 ALTER TABLE outbox
     ADD COLUMN client_id  text,
