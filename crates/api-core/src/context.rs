@@ -11,7 +11,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
-use crate::rate_limit::Allowance;
+use crate::{access, rate_limit::Allowance};
 
 tokio::task_local! {
     static CURRENT: Arc<Context>;
@@ -27,6 +27,7 @@ pub struct Context {
     /// Who asks, and whether through a service of ours.
     caller: OnceLock<(Principal, bool)>,
     allowance: OnceLock<Allowance>,
+    pub(crate) notes: access::Notes,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -39,6 +40,7 @@ impl Context {
             via,
             caller: OnceLock::new(),
             allowance: OnceLock::new(),
+            notes: access::Notes::default(),
             warnings: Mutex::new(Vec::new()),
         }
     }
@@ -57,6 +59,11 @@ impl Context {
             Some((_, true)) => self.via.clone(),
             _ => Vec::new(),
         }
+    }
+
+    /// Who asks, once that is known, and whether through a service of ours.
+    pub(crate) fn caller(&self) -> Option<(&Principal, bool)> {
+        self.caller.get().map(|(principal, is_service)| (principal, *is_service))
     }
 
     /// The client that the caller belongs to, once the caller is known.

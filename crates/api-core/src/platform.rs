@@ -6,11 +6,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use api_client::{ServiceClient, control_plane::ControlPlane, http_client, token::TokenKey};
 
 use crate::{
+    access::Recorder,
     auth::{Authenticator, KeySource, Keys},
     db::Db,
     rate_limit::{Limits, RateLimiter},
@@ -24,6 +26,7 @@ pub struct Platform {
     pub core: Core,
     pub auth: Authenticator,
     pub limiter: RateLimiter,
+    pub(crate) access: Recorder,
     pub(crate) in_flight: AtomicUsize,
     draining: AtomicBool,
     http: reqwest::Client,
@@ -72,6 +75,7 @@ impl Platform {
             core,
             auth,
             limiter: RateLimiter::default(),
+            access: Recorder::default(),
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             http,
@@ -112,6 +116,14 @@ impl Platform {
     /// From now on the process takes no new work.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// Waits until no request takes a slot, or `most` has passed.
+    pub(crate) async fn quiet(&self, most: Duration) {
+        let end = Instant::now() + most;
+        while self.in_flight.load(Ordering::Acquire) > 0 && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     #[must_use]

@@ -5,6 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use api_types::access::Window;
+
 /// Principals counted at once; beyond it, those of windows gone by are forgotten first.
 const COUNTED_MAX: usize = 100_000;
 const MINUTE_S: u64 = 60;
@@ -29,6 +31,7 @@ pub struct Allowance {
 /// A request over the limit: how long until the window ends, in whole seconds rounded up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exceeded {
+    pub window: Window,
     pub allowance: Allowance,
     pub retry_after_s: u64,
 }
@@ -77,6 +80,7 @@ impl RateLimiter {
         if over_hour || counter.in_minute >= limits.per_minute {
             let end_s = if over_hour { (hour + 1) * HOUR_S } else { minute_end_s };
             return Err(Exceeded {
+                window: if over_hour { Window::PerHour } else { Window::PerMinute },
                 allowance: Allowance { limit: limits.per_minute, remaining: 0, reset: minute_end_s },
                 retry_after_s: (end_s * 1000 - now_ms).div_ceil(1000),
             });

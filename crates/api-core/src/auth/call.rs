@@ -16,6 +16,7 @@ use actix_web::{
     web::{self, BytesMut},
 };
 use api_types::{
+    access::{Refusal, Window},
     auth::{Principal, Role},
     error::Code,
 };
@@ -26,7 +27,7 @@ use super::{
     permission::{BodyLimit, Permission},
 };
 use crate::{
-    context,
+    access, context,
     error::ApiError,
     input::{self, Object},
     list::{ListQuery, ListSpec},
@@ -71,12 +72,14 @@ impl<P: Permission> FromRequest for Call<P> {
             // Counted now, so that a refused caller is told what is left, too; answered in the contract's order.
             let counted = count(&caller, &platform);
             if P::SERVICE_ONLY && !caller.is_service() {
+                access::refused(Refusal::Permission { required_scope: Some("service".to_owned()) });
                 return Err(ApiError::new(Code::EndpointNotFound, "No such endpoint"));
             }
             if !P::ANY_OF.is_empty() && !caller.may_any(P::ANY_OF) {
                 let scope = P::ANY_OF[0];
                 let message = format!("Permission '{scope}' required");
                 tracing::info!(principal = caller.id(), scope, "access refused");
+                access::refused(Refusal::Permission { required_scope: Some(scope.to_owned()) });
                 return Err(ApiError::new(Code::InsufficientPermissions, message));
             }
             counted?;
@@ -234,6 +237,7 @@ async fn identify<P: Permission>(request: &HttpRequest, platform: &Platform) -> 
         }
         Err(error) if error.code().status() == 401 => {
             count_address("401", request, platform)?;
+            access::rejected(&error);
             Err(error)
         }
         Err(error) => Err(error),
@@ -244,7 +248,7 @@ fn count_address(what: &str, request: &HttpRequest, platform: &Platform) -> Resu
     let address = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
     match platform.limiter.count(&format!("{what} {address}"), REFUSED_LIMITS, now_ms()) {
         Ok(_allowance) => Ok(()),
-        Err(exceeded) => Err(rate_exceeded(exceeded)),
+        Err(exceeded) => Err(rate_exceeded(exceeded, REFUSED_LIMITS)),
     }
 }
 
@@ -285,10 +289,16 @@ fn count(caller: &Caller, platform: &Platform) -> Result<(), ApiError> {
     if let Some(context) = context::current() {
         context.identified(caller.principal.clone(), caller.is_service(), allowance);
     }
-    exceeded.map_or(Ok(()), |exceeded| Err(rate_exceeded(exceeded)))
+    match (exceeded, caller.limits) {
+        (Some(exceeded), Some(limits)) => Err(rate_exceeded(exceeded, limits)),
+        _ => Ok(()),
+    }
 }
 
-fn rate_exceeded(exceeded: Exceeded) -> ApiError {
+fn rate_exceeded(exceeded: Exceeded, limits: Limits) -> ApiError {
+    let is_hour = exceeded.window == Window::PerHour;
+    let limit = if is_hour { limits.per_hour } else { limits.per_minute };
+    access::refused(Refusal::Rate { window: exceeded.window, limit });
     let seconds = exceeded.retry_after_s;
     let message = format!("Rate limit exceeded. Try again after {seconds} seconds.");
     ApiError::new(Code::TooManyRequests, message).retry_after(seconds)

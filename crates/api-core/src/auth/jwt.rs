@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{expired_token, invalid_token};
+use super::{expired_token, invalid_token, malformed_token};
 use crate::{error::ApiError, secret::Secret};
 
 /// Clocks may differ by so much.
@@ -77,7 +77,10 @@ impl Verifier {
         let claims = match jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation) {
             Ok(data) => data.claims,
             Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => return Err(expired_token()),
-            Err(error) => return Err(invalid_token().caused_by(error)),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => {
+                return Err(invalid_token().caused_by(error));
+            }
+            Err(error) => return Err(malformed_token().caused_by(error)),
         };
         let names = [Some(&claims.sub), claims.client_id.as_ref()];
         let is_name = |name: &&String| !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.contains('\0');

@@ -17,8 +17,8 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::{expired_token, invalid_token};
-use crate::error::ApiError;
+use super::{expired_token, invalid_token, malformed_token};
+use crate::{access, error::ApiError};
 
 /// How long a record is taken for true. A revoked key is refused everywhere within 30 s; the rest is for the way.
 const FRESH: Duration = Duration::from_secs(25);
@@ -77,13 +77,14 @@ impl Keys {
 
     /// The record of the key that `token` (`key_id.secret`) is.
     pub(super) async fn check(&self, token: &str) -> Result<Arc<KeyRecord>, ApiError> {
-        let (id, secret) = split_key(token).ok_or_else(invalid_token)?;
+        let (id, secret) = split_key(token).ok_or_else(malformed_token)?;
         let presented = hex::encode(Sha256::digest(secret));
         let record = self.record(id, &presented).await?.ok_or_else(invalid_token)?;
         // Compared in constant time, whatever the key's state: the state is told only to holders of the secret.
         if !bool::from(record.secret_sha256.as_bytes().ct_eq(presented.as_bytes())) {
             return Err(invalid_token());
         }
+        access::used(&record);
         if record.revoked_at.is_some() {
             return Err(ApiError::new(Code::RevokedToken, "The credential has been revoked"));
         }

@@ -12,7 +12,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     error::InternalError,
     http::{
-        Method, StatusCode,
+        Method,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use super::front::Front;
 use crate::{
+    access::{Answer, Visitor},
     context::{self, Context},
     error::ApiError,
     metrics::{HTTP_DURATION, HTTP_REQUESTS},
@@ -65,6 +66,7 @@ pub(super) async fn request<B: MessageBody + 'static>(
     let limit = announced.map_or(limit, |left| left.min(limit));
     let context = Arc::new(Context::new(request_id(request.headers()), limit, via(request.headers())));
     let origin = allowed_origin(&platform, request.headers());
+    let visitor = Visitor::of(&request);
     let (method, path) = (request.method().clone(), request.path().to_owned());
     let span = span(&request, &context);
     let slot = if is_service { Ok(Slot(None)) } else { Slot::take(&platform, request.path()) };
@@ -89,9 +91,11 @@ pub(super) async fn request<B: MessageBody + 'static>(
     };
     // A request that was refused, cut short or panicked says no more where it was going.
     let route = template.as_deref().or_else(|| front.template_at(&path)).unwrap_or("unmatched");
-    context::scope_blocking(Some(context), || {
-        span.in_scope(|| account(&front, (&method, route), status, started.elapsed()));
-    });
+    let answer = Answer { service: front.service_of(route), method: label_of(&method), route, status };
+    if !is_service {
+        platform.access.answered(&context, &visitor, answer);
+    }
+    context::scope_blocking(Some(context), || span.in_scope(|| account(answer, started.elapsed())));
     // The request is gone with its error, so the finished answer travels as one.
     answered.map_err(|response| InternalError::from_response("answered", response).into())
 }
@@ -229,15 +233,21 @@ fn decorate(headers: &mut HeaderMap, context: &Context, origin: Option<&HeaderVa
     }
 }
 
-fn account(front: &Front, (method, route): (&Method, &str), status: StatusCode, took: Duration) {
-    let service = front.service_of(route);
-    // A method can be any token; only the usual ones may become labels.
-    let method = match *method {
-        Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS | Method::HEAD => {
-            method.as_str()
-        }
+/// A method can be any token; only the usual ones may become labels.
+fn label_of(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::HEAD => "HEAD",
         _ => "OTHER",
-    };
+    }
+}
+
+fn account(Answer { service, method, route, status }: Answer<'_>, took: Duration) {
     HTTP_REQUESTS.inc(&[service, method, route, status.as_str()]);
     HTTP_DURATION.observe(&[service, route], took);
     let (status, took_ms) = (status.as_u16(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
