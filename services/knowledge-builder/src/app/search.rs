@@ -42,8 +42,7 @@ impl App {
             let mut vectors = self.embedder.embed(vec![question.query.clone()], Priority::Interactive).await?;
             Ok::<_, Error>(vectors.pop().unwrap_or_default())
         };
-        let (vector, by_words) =
-            tokio::try_join!(embedding, self.by_words(question.query.clone(), type_key.clone()))?;
+        let (vector, by_words) = tokio::try_join!(embedding, self.by_words(question.query.clone(), type_key.clone()))?;
         let (results, total) = self
             .db
             .transaction::<_, Error>({
