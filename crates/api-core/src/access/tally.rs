@@ -17,7 +17,6 @@ use api_types::{
     keys::{KeyId, KeyRecord},
 };
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::{Seen, dropped};
 
@@ -47,7 +46,7 @@ pub(super) struct Count {
     minute: i64,
     at: DateTime<Utc>,
     user_agent: Option<String>,
-    request_id: Uuid,
+    request_id: String,
     succeeded: u32,
     failed: u32,
     rate_limited: u32,
@@ -89,7 +88,7 @@ impl Count {
             && self.key.id == key.id
             && *self.route == *seen.answer.route
             && self.method == seen.answer.method
-            && self.ip == seen.visitor.ip
+            && self.ip == seen.visitor().ip
     }
 
     fn add(&mut self, status: StatusCode) {
@@ -120,7 +119,7 @@ impl Count {
             route: self.route.into_string(),
             ip_address: self.ip.map(|ip| ip.to_string()),
             user_agent: self.user_agent,
-            request_id: self.request_id.to_string(),
+            request_id: self.request_id,
             succeeded: self.succeeded,
             failed: self.failed,
             rate_limited: self.rate_limited,
@@ -146,7 +145,7 @@ impl Tally {
 
     pub(super) fn count(&mut self, key: &Arc<KeyRecord>, seen: &Seen<'_>) {
         let answer = seen.answer;
-        let place = (key.id.as_str(), answer.route, answer.method, seen.visitor.ip, seen.minute());
+        let place = (key.id.as_str(), answer.route, answer.method, seen.visitor().ip, seen.minute());
         let mut at = self.hasher.hash_one(place);
         let is_full = self.counts.len() >= ENTRIES_MAX;
         loop {
@@ -167,11 +166,11 @@ impl Tally {
                         service: answer.service,
                         method: answer.method,
                         route: answer.route.into(),
-                        ip: seen.visitor.ip,
+                        ip: seen.visitor().ip,
                         minute: seen.minute(),
                         at: seen.at,
-                        user_agent: seen.visitor.user_agent(),
-                        request_id: seen.request_id,
+                        user_agent: seen.visitor().user_agent(),
+                        request_id: seen.context.shown_request_id(),
                         succeeded: 0,
                         failed: 0,
                         rate_limited: 0,
@@ -193,7 +192,7 @@ impl Tally {
             why: why.clone(),
             method: answer.method,
             route: answer.route.into(),
-            ip: seen.visitor.ip,
+            ip: seen.visitor().ip,
             minute: seen.minute(),
             // Not the request's id, which its sender may have chosen.
             alone: is_single.then(|| SINGLES.fetch_add(1, Ordering::Relaxed)),
@@ -211,9 +210,9 @@ impl Tally {
                     route: answer.route.to_owned(),
                     principal_id: who.map(|(id, _)| id.to_owned()),
                     client_id: who.map(|(_, client)| client.to_owned()),
-                    ip_address: seen.visitor.ip.map(|ip| ip.to_string()),
-                    user_agent: seen.visitor.user_agent(),
-                    request_id: seen.request_id.to_string(),
+                    ip_address: seen.visitor().ip(),
+                    user_agent: seen.visitor().user_agent(),
+                    request_id: seen.context.shown_request_id(),
                     times: 1,
                 });
             }

@@ -9,7 +9,7 @@ use api_types::{
 use chrono::{TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Answer, Recorder, Visitor, waiting::Waiting};
+use super::{Answer, Recorder, waiting::Waiting};
 use crate::context::Context;
 
 fn key(id: &str) -> Arc<KeyRecord> {
@@ -45,7 +45,7 @@ fn request(recorder: &Recorder, key: &Arc<KeyRecord>, route: &str, status: u16, 
     }
     let status = StatusCode::from_u16(status).unwrap();
     let answer = Answer { service: "tiny", method: "GET", route, status };
-    recorder.answered(&context, &Visitor::default(), answer);
+    recorder.answered(&context, answer);
 }
 
 fn collected(recorder: &Recorder) -> Waiting {

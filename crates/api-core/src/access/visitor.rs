@@ -36,6 +36,11 @@ impl Visitor {
         }
     }
 
+    /// The address as text.
+    pub(crate) fn ip(&self) -> Option<String> {
+        self.ip.map(|ip| ip.to_string())
+    }
+
     /// The user agent by its own account, cut to what is kept, without the credential of the request, should it stand there.
     pub(crate) fn user_agent(&self) -> Option<String> {
         let given = self.user_agent.as_ref().filter(|value| !value.is_empty())?;
