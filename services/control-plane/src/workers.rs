@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     App,
     domain::{
+        audit::{self, Cut},
         events, intake,
         start::{self, FirstKey, Prepared, State},
     },
@@ -22,15 +23,21 @@ const RELAY_AGAIN: Duration = Duration::from_secs(5);
 /// How often old events are looked for.
 const PURGE_PAUSE: Duration = Duration::from_secs(3600);
 
+/// How often the audit log is told what was counted beside it.
+const SETTLE_PAUSE: Duration = Duration::from_secs(5);
+
 type Announce = Box<dyn FnOnce(&Secret) + Send>;
 
 pub(crate) fn all(app: &Arc<App>, announce: Announce) -> Vec<Worker> {
     let (preparing, relaying, purging) = (Arc::clone(app), Arc::clone(app), Arc::clone(app));
+    let (settling, cutting) = (Arc::clone(app), Arc::clone(app));
     let db = app.db.clone();
     vec![
         Box::new(move |stop| Box::pin(prepare(preparing, announce, stop))),
         Box::new(move |stop| Box::pin(relay(relaying, stop))),
         Box::new(move |stop| Box::pin(purge(purging, stop))),
+        Box::new(move |stop| Box::pin(settle_audit(settling, stop))),
+        Box::new(move |stop| Box::pin(cut_audit(cutting, stop))),
         Box::new(move |stop| Box::pin(idempotency::purger(db, stop))),
     ]
 }
@@ -108,6 +115,64 @@ async fn purge(app: Arc<App>, stop: CancellationToken) {
                 PURGE_PAUSE
             }
         };
+        if !rest(pause, &stop).await {
+            return;
+        }
+    }
+}
+
+/// Says in the audit log what was counted beside it.
+async fn settle_audit(app: Arc<App>, stop: CancellationToken) {
+    loop {
+        let pause = match audit::settle(&app.db, Utc::now()).await {
+            Ok(0) => SETTLE_PAUSE,
+            Ok(_some) => Duration::ZERO,
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{:#}", anyhow::Error::from(error)),
+                    "the audit log says some counts later"
+                );
+                SETTLE_PAUSE
+            }
+        };
+        if !rest(pause, &stop).await {
+            return;
+        }
+    }
+}
+
+/// Lets go of rows of the audit log past their time, and of what is only kept to count nothing twice.
+async fn cut_audit(app: Arc<App>, stop: CancellationToken) {
+    loop {
+        let mut pause = PURGE_PAUSE;
+        match audit::cut(&app, Utc::now()).await {
+            Ok(Cut::Removed(count)) => {
+                pause = Duration::ZERO;
+                tracing::info!(count, "old rows of the audit log were let go");
+            }
+            Ok(Cut::Nothing) => {}
+            Ok(Cut::Broken(row)) => {
+                tracing::error!(row, "the audit log is broken; nothing of it is let go: run `imago audit verify`");
+            }
+            Ok(Cut::Unsigned(row)) => {
+                tracing::error!(
+                    row,
+                    "the audit log's checkpoint was not signed with this JWT_SECRET; nothing is let go"
+                );
+            }
+            Err(error) => {
+                let error = format!("{:#}", anyhow::Error::from(error));
+                tracing::warn!(error, "old rows of the audit log stay a while longer");
+            }
+        }
+        if pause > Duration::ZERO
+            && let Err(error) = audit::forget(&app.db).await
+        {
+            tracing::warn!(
+                error = format!("{:#}", anyhow::Error::from(error)),
+                "what was counted is known a while longer"
+            );
+        }
         if !rest(pause, &stop).await {
             return;
         }

@@ -27,12 +27,7 @@ fn key(id: &str) -> Arc<KeyRecord> {
 }
 
 fn principal(key: &KeyRecord) -> Principal {
-    Principal {
-        id: key.id.to_string(),
-        client_id: key.client_id.clone(),
-        roles: [].into(),
-        permissions: Vec::new(),
-    }
+    Principal { id: key.id.to_string(), client_id: key.client_id.clone(), roles: [].into(), permissions: Vec::new() }
 }
 
 /// One request with a key, and perhaps refused.

@@ -47,6 +47,7 @@ permissions! {
     KnowledgeWrite = ["knowledge:write"];
     /// Uploads: a larger body.
     DocumentsWrite = ["knowledge:write"] { const BODY: BodyLimit = BodyLimit::Document; };
+    AuditRead = ["audit:read"];
     KeysManage = ["keys:manage"];
     /// The way to the first key, which asks for a token of its own.
     Bootstrap = [] { const OPEN: bool = true; };

@@ -6,11 +6,19 @@ use api_core::{
     error::ApiError,
     reply::Reply,
 };
-use api_types::{error::Code, events::EventBatch, keys::KeyLookup};
+use api_types::{
+    access::{self, AccessBatch},
+    error::Code,
+    events::EventBatch,
+    keys::KeyLookup,
+};
 
 use crate::{
     App,
-    domain::intake::{self, BATCH_MAX},
+    domain::{
+        audit,
+        intake::{self, BATCH_MAX},
+    },
     source,
 };
 
@@ -32,4 +40,18 @@ pub(super) async fn take_in_events(mut call: Call<ServiceOnly>, app: web::Data<A
         return Err(ApiError::field(Code::InvalidRange, "events", message));
     }
     Reply::ok(&intake::take_in(&app, events).await?)
+}
+
+/// Take in who used what and who was refused; a batch that is known already counts for nothing.
+#[utoipa::path]
+#[post("/internal/v1/access")]
+pub(super) async fn take_in_access(mut call: Call<ServiceOnly>, app: web::Data<App>) -> Result<Reply, ApiError> {
+    let batch: AccessBatch = call.read().await?;
+    for (name, entries) in [("counts", batch.counts.len()), ("refused", batch.refused.len())] {
+        if entries > access::BATCH_MAX {
+            let message = format!("{name} must have at most {} entries", access::BATCH_MAX);
+            return Err(ApiError::field(Code::InvalidRange, name, message));
+        }
+    }
+    Reply::ok(&audit::take_in_access(&app.db, batch).await?)
 }

@@ -1,5 +1,6 @@
 //! HTTP in, HTTP out; no rules and no SQL here.
 
+mod audit;
 mod error;
 mod input;
 mod internal;
@@ -14,10 +15,11 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(keys::create_key)
         .service(keys::list_keys)
         .service(keys::get_key)
-        .service(keys::revoke_key);
+        .service(keys::revoke_key)
+        .service(audit::list_audit_logs);
 }
 
 /// The routes for our own services.
 pub(crate) fn internal_routes(config: &mut ServiceConfig<'_>) {
-    config.service(internal::look_up_key).service(internal::take_in_events);
+    config.service(internal::look_up_key).service(internal::take_in_events).service(internal::take_in_access);
 }

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod audit;
+mod audit_verify;
 mod bootstrap;
 mod internal;
 mod keys;

@@ -113,7 +113,8 @@ fn details(event: &StoredEvent, kept: Option<&[&str]>) -> Map<String, Value> {
     }
     // Some events name what they are about by their aggregate alone.
     let family = event.kind.split('.').next().unwrap_or_default();
-    let id = kept.and_then(|names| names.first().map(|name| (*name).to_owned())).unwrap_or_else(|| format!("{family}_id"));
+    let id =
+        kept.and_then(|names| names.first().map(|name| (*name).to_owned())).unwrap_or_else(|| format!("{family}_id"));
     let is_named = if kept.is_some() { details.contains_key(&id) } else { !details.is_empty() };
     if !is_named && let Some((_, name)) = event.aggregate.split_once(':') {
         details.insert(id, name.into());

@@ -5,6 +5,7 @@ mod chain;
 mod checkpoint;
 mod events;
 mod scrub;
+mod shown;
 mod sort;
 mod work;
 

@@ -27,8 +27,7 @@ static MAYBE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(RANDOM).ok()
 
 /// The text without secrets, cut to `most` characters; U+0000, which the database takes nowhere, is left out.
 pub(super) fn text(given: &str, most: usize) -> String {
-    let plain: Cow<'_, str> =
-        if given.contains('\0') { given.replace('\0', "").into() } else { given.into() };
+    let plain: Cow<'_, str> = if given.contains('\0') { given.replace('\0', "").into() } else { given.into() };
     let (Some(form), Some(maybe)) = (FORM.as_ref(), MAYBE.as_ref()) else { return REDACTED.to_owned() };
     let told = form.replace_all(&plain, REDACTED);
     let told = maybe.replace_all(&told, |found: &Captures<'_>| {

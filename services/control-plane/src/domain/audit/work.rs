@@ -25,7 +25,7 @@ pub(crate) struct Filter {
     pub(crate) success: Option<bool>,
     /// From this moment on.
     pub(crate) from: Option<DateTime<Utc>>,
-    /// Before this moment.
+    /// Up to this moment.
     pub(crate) until: Option<DateTime<Utc>>,
 }
 

@@ -4,8 +4,7 @@ use api_core::seal::SignKey;
 use chrono::{DateTime, Utc};
 use diesel::{
     ExpressionMethods as _, Insertable, OptionalExtension as _, PgConnection, QueryDsl as _, QueryResult, Queryable,
-    RunQueryDsl as _, Selectable, SelectableHelper as _, sql_query,
-    sql_types::BigInt,
+    RunQueryDsl as _, Selectable, SelectableHelper as _, sql_query, sql_types::BigInt,
 };
 
 use super::{rows, schema::audit_checkpoints};
@@ -48,7 +47,8 @@ pub(crate) fn cut(
     before: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> QueryResult<Cut> {
-    sql_query("SELECT pg_advisory_xact_lock(hashtextextended('imago audit cut ' || current_schema(), 0))").execute(conn)?;
+    sql_query("SELECT pg_advisory_xact_lock(hashtextextended('imago audit cut ' || current_schema(), 0))")
+        .execute(conn)?;
     let newest = newest(conn)?;
     if let Some(checkpoint) = newest.as_ref().filter(|checkpoint| !checkpoint.is_signed(key)) {
         return Ok(Cut::Unsigned(checkpoint.seq));

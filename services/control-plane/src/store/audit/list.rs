@@ -12,7 +12,7 @@ use crate::domain::audit::{Filter, Row};
 /// `$1` to `$5` of [`bound`].
 const MATCHES: &str = "corrects IS NULL AND ($1::text IS NULL OR client_id = $1) AND ($2::text IS NULL OR event_type = $2) \
                        AND ($3::bool IS NULL OR success = $3) AND ($4::timestamptz IS NULL OR created_at >= $4) \
-                       AND ($5::timestamptz IS NULL OR created_at < $5)";
+                       AND ($5::timestamptz IS NULL OR created_at <= $5)";
 
 /// What the log counts beyond the row itself: in corrections, and in what it has not said yet. In one statement with the row, since
 /// the one becomes the other meanwhile.
@@ -22,14 +22,14 @@ const MORE: &str = "(SELECT coalesce(sum((c.details ->> 'count')::bigint), 0)::b
 #[derive(QueryableByName)]
 struct Found {
     #[diesel(embed)]
-    row: Stored,
+    stored: Stored,
     #[diesel(sql_type = BigInt)]
     more: i64,
 }
 
 impl Found {
     fn row(self) -> Row {
-        let mut row = Row::from(self.row);
+        let mut row = Row::from(self.stored);
         if self.more != 0
             && let Ok(Value::Object(mut details)) = serde_json::from_str(&row.details)
         {
@@ -53,12 +53,7 @@ macro_rules! bound {
 }
 
 /// A page of the rows that match, the newest first, and how many match in all.
-pub(crate) fn page(
-    conn: &mut PgConnection,
-    filter: &Filter,
-    limit: i64,
-    offset: i64,
-) -> QueryResult<(Vec<Row>, i64)> {
+pub(crate) fn page(conn: &mut PgConnection, filter: &Filter, limit: i64, offset: i64) -> QueryResult<(Vec<Row>, i64)> {
     #[derive(QueryableByName)]
     struct Total {
         #[diesel(sql_type = BigInt)]
@@ -67,8 +62,7 @@ pub(crate) fn page(
     let found = sql_query(format!(
         "SELECT {COLUMNS}, {MORE} FROM audit_log l WHERE {MATCHES} ORDER BY created_at DESC, seq DESC LIMIT $6 OFFSET $7"
     ));
-    let found: Vec<Found> =
-        bound!(found, filter).bind::<BigInt, _>(limit).bind::<BigInt, _>(offset).load(conn)?;
+    let found: Vec<Found> = bound!(found, filter).bind::<BigInt, _>(limit).bind::<BigInt, _>(offset).load(conn)?;
     let total = sql_query(format!("SELECT count(*) AS total FROM audit_log WHERE {MATCHES}"));
     let total: Total = bound!(total, filter).get_result(conn)?;
     Ok((found.into_iter().map(Found::row).collect(), total.total))
@@ -84,10 +78,7 @@ pub(crate) fn next(
     let found = sql_query(format!(
         "SELECT {COLUMNS}, {MORE} FROM audit_log l WHERE {MATCHES} AND seq > $6 AND seq <= $7 ORDER BY seq LIMIT $8"
     ));
-    let found: Vec<Found> = bound!(found, filter)
-        .bind::<BigInt, _>(after)
-        .bind::<BigInt, _>(upto)
-        .bind::<BigInt, _>(limit)
-        .load(conn)?;
+    let found: Vec<Found> =
+        bound!(found, filter).bind::<BigInt, _>(after).bind::<BigInt, _>(upto).bind::<BigInt, _>(limit).load(conn)?;
     Ok(found.into_iter().map(Found::row).collect())
 }

@@ -1,5 +1,6 @@
 //! The audit log: appending to it, one batch at a time.
 
+pub(crate) mod check;
 pub(crate) mod cut;
 pub(crate) mod list;
 mod rows;

@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    ExpressionMethods as _, Insertable, PgConnection, QueryDsl as _, QueryResult, QueryableByName, RunQueryDsl as _,
-    sql_query,
+    Insertable, PgConnection, QueryDsl as _, QueryResult, QueryableByName, RunQueryDsl as _, sql_query,
     sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamptz},
 };
 

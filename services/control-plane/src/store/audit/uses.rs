@@ -130,21 +130,19 @@ impl<'a> Columns<'a> {
 }
 
 /// Leaves out what exceeds a limit in a window that the log knows of already.
-fn first_of_windows<'a>(
-    conn: &mut PgConnection,
-    refused: &'a [RefusedAccess],
-) -> QueryResult<Vec<&'a RefusedAccess>> {
+fn first_of_windows<'a>(conn: &mut PgConnection, refused: &'a [RefusedAccess]) -> QueryResult<Vec<&'a RefusedAccess>> {
     let mut first = Vec::with_capacity(refused.len());
     for refused in refused {
         let Some((who, size, begin)) = window_of(refused) else {
             first.push(refused);
             continue;
         };
-        let new = sql_query("INSERT INTO audit_windows (who, size, starts_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-            .bind::<Text, _>(who)
-            .bind::<Text, _>(size)
-            .bind::<Timestamptz, _>(begin)
-            .execute(conn)?;
+        let new =
+            sql_query("INSERT INTO audit_windows (who, size, starts_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+                .bind::<Text, _>(who)
+                .bind::<Text, _>(size)
+                .bind::<Timestamptz, _>(begin)
+                .execute(conn)?;
         if new > 0 {
             first.push(refused);
         }
@@ -197,7 +195,9 @@ pub(crate) fn settle(conn: &mut PgConnection, now: DateTime<Utc>, grace: TimeDel
     });
     head.append(conn, corrections.collect())?;
     let seqs: Vec<i64> = open.iter().map(|open| open.seq).collect();
-    sql_query("UPDATE audit_uses SET logged = count WHERE seq = ANY($1)").bind::<Array<BigInt>, _>(seqs).execute(conn)?;
+    sql_query("UPDATE audit_uses SET logged = count WHERE seq = ANY($1)")
+        .bind::<Array<BigInt>, _>(seqs)
+        .execute(conn)?;
     Ok(open.len())
 }
 
