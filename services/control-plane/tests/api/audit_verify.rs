@@ -59,7 +59,7 @@ fn rehash(seq: i64) -> String {
         "UPDATE audit_log SET hash = sha256(convert_to(encode(prev_hash, 'hex') || E'\\n' || '[' || concat_ws(',', seq, \
          to_json(to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')), to_json(event_type), \
          to_json(action), coalesce(to_json(client_id)::text, 'null'), coalesce(to_json(actor)::text, 'null'), \
-         coalesce(to_json(target)::text, 'null'), success, coalesce(to_json(ip_address)::text, 'null'), \
+         coalesce(to_json(target)::text, 'null'), success::text, coalesce(to_json(ip_address)::text, 'null'), \
          coalesce(to_json(user_agent)::text, 'null'), coalesce(to_json(request_id)::text, 'null'), \
          to_json(details::text), coalesce(corrects::text, 'null')) || ']', 'UTF8')) WHERE seq = {seq};"
     )
