@@ -164,7 +164,7 @@ async fn the_record_says_why_a_credential_was_refused_and_the_answer_does_not() 
     let cases = [
         (None, BadCredential::Missing, None),
         (Some("nodot"), malformed, None),
-        (Some("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.nonsense.x"), unknown, None),
+        (Some("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.nonsense.x"), malformed, None),
         (Some("nobody.secret"), unknown, None),
         (Some("reader.wrong"), unknown, None),
         (Some(&*forged), unknown, None),
