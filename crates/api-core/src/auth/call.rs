@@ -227,7 +227,7 @@ async fn identify<P: Permission>(request: &HttpRequest, platform: &Platform) -> 
         count_address("open", request, platform)?;
         return Ok(nobody());
     }
-    match platform.auth.identify(request.headers()).await {
+    match platform.auth.identify(request.headers(), &address(request)).await {
         Ok(caller) => Ok(caller),
         Err(error) if error.code() == Code::MissingAuthorization && door_is_open::<P>(platform) => {
             Ok(anonymous(platform))
@@ -240,9 +240,13 @@ async fn identify<P: Permission>(request: &HttpRequest, platform: &Platform) -> 
     }
 }
 
+/// Where the request comes from.
+fn address(request: &HttpRequest) -> String {
+    request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string())
+}
+
 fn count_address(what: &str, request: &HttpRequest, platform: &Platform) -> Result<(), ApiError> {
-    let address = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
-    match platform.limiter.count(&format!("{what} {address}"), REFUSED_LIMITS, now_ms()) {
+    match platform.limiter.count(&format!("{what} {}", address(request)), REFUSED_LIMITS, now_ms()) {
         Ok(_allowance) => Ok(()),
         Err(exceeded) => Err(rate_exceeded(exceeded)),
     }

@@ -6,7 +6,7 @@ mod keys;
 pub mod permission;
 
 pub use call::{Body, Call};
-pub use keys::{KeySource, KeySourceError, Keys, split_key};
+pub use keys::{AINS_CHARS, AINS_PREFIX, KeySource, KeySourceError, Keys, split_key};
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use api_client::token::TokenKey;
 use api_types::{
     auth::{Principal, Role},
     error::Code,
+    keys::KeyRecord,
 };
 
 use crate::{error::ApiError, rate_limit::Limits, secret::Secret, settings::CommaList};
@@ -85,9 +86,11 @@ impl Authenticator {
         &self.keys
     }
 
+    /// `from` is the address that the request comes from: what it makes up is counted.
+    ///
     /// # Errors
-    /// 401 with the reason; 503 when a key can be checked nowhere.
-    pub async fn identify(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    /// 401 with the reason; 429 when the address has made up too much; 503 when a key can be checked nowhere.
+    pub async fn identify(&self, headers: &HeaderMap, from: &str) -> Result<Caller, ApiError> {
         let token = credential(headers)?;
         if let Some(header) = jwt::header_of(&token) {
             return if header.kid() == Some(api_client::token::KEY_ID) {
@@ -98,7 +101,7 @@ impl Authenticator {
                 Ok(Caller { principal, service: None, limits })
             };
         }
-        self.key(&token).await
+        self.key(&token, from).await
     }
 
     /// Whether the request comes from one of our own services.
@@ -119,8 +122,15 @@ impl Authenticator {
         Ok(Caller { principal, service: Some(call.service), limits: None })
     }
 
-    async fn key(&self, token: &str) -> Result<Caller, ApiError> {
-        let record = self.keys.check(token).await?;
+    async fn key(&self, token: &str, from: &str) -> Result<Caller, ApiError> {
+        let record = self.keys.check(token, from).await?;
+        let (principal, limits) = self.rights_of(&record);
+        Ok(Caller { principal, service: None, limits: Some(limits) })
+    }
+
+    /// Whom a key makes of its holder, and how much the holder may ask.
+    #[must_use]
+    pub fn rights_of(&self, record: &KeyRecord) -> (Principal, Limits) {
         let mut roles: std::collections::BTreeSet<Role> = record.roles.iter().copied().collect();
         let mut permissions = record.permissions.clone();
         if self.admin_key_ids.contains(&record.id) {
@@ -134,7 +144,7 @@ impl Authenticator {
             per_minute: record.rate_limit_per_minute.unwrap_or(default.per_minute),
             per_hour: record.rate_limit_per_hour.unwrap_or(default.per_hour),
         };
-        Ok(Caller { principal, service: None, limits: Some(limits) })
+        (principal, limits)
     }
 
     fn default_limits(&self, principal: &Principal) -> Limits {

@@ -7,10 +7,12 @@ use api_core::{
 use api_types::{
     auth::{Role, Scope},
     error::Code,
-    keys::{Bootstrap, NewKey},
+    keys::{Bootstrap, KeyForm},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+
+use crate::domain::keys::{OVERLAP_MAX_S, OVERLAP_S, Wanted};
 
 const NAME: Text = Text::chars(1..=100);
 const CLIENT_ID: Text = Text::chars(1..=64);
@@ -30,11 +32,16 @@ pub(super) fn bootstrap(body: &Object) -> Result<Bootstrap, ApiError> {
 }
 
 /// Reads a key to be made.
-pub(super) fn new_key(body: &Object, now: DateTime<Utc>) -> Result<NewKey, ApiError> {
+pub(super) fn new_key(body: &Object, now: DateTime<Utc>) -> Result<Wanted, ApiError> {
     let mut fields = Fields::of(body);
-    let read = NewKey {
+    let roles = |fields: &mut Fields<'_>| {
+        let roles = fields.optional("roles", &List { each: RoleName, max: ROLES_MAX }).map(without_repeats);
+        roles.unwrap_or_else(|| vec![Role::Service])
+    };
+    let read = Wanted {
+        form: KeyForm::Native,
         name: fields.required("name", &NAME),
-        roles: fields.optional("roles", &List { each: RoleName, max: ROLES_MAX }).map(without_repeats),
+        roles: roles(&mut fields),
         permissions: fields
             .optional("permissions", &List { each: ScopeName, max: PERMISSIONS_MAX })
             .map(without_repeats)
@@ -46,6 +53,14 @@ pub(super) fn new_key(body: &Object, now: DateTime<Utc>) -> Result<NewKey, ApiEr
     };
     fields.finish()?;
     Ok(read)
+}
+
+/// Reads how long a replaced secret stays good.
+pub(super) fn overlap(body: &Object) -> Result<TimeDelta, ApiError> {
+    let mut fields = Fields::of(body);
+    let seconds = fields.optional("overlap_seconds", &Integer(0..=OVERLAP_MAX_S));
+    fields.finish()?;
+    Ok(TimeDelta::seconds(seconds.unwrap_or(OVERLAP_S)))
 }
 
 fn without_repeats<T: PartialEq>(values: Vec<T>) -> Vec<T> {
@@ -125,7 +140,7 @@ mod tests {
     fn names_are_read_in_all_their_spellings_and_once() {
         let body = json!({"name": "n", "roles": ["developer", "service"], "permissions": ["task:read", "tasks:read"]});
         let read = new_key(body.as_object().unwrap(), Utc::now()).unwrap();
-        assert_eq!(read.roles, Some(vec![Role::Service]));
+        assert_eq!(read.roles, [Role::Service]);
         assert_eq!(read.permissions.iter().map(Scope::as_str).collect::<Vec<_>>(), ["tasks:read"]);
     }
 }

@@ -14,7 +14,8 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(keys::create_key)
         .service(keys::list_keys)
         .service(keys::get_key)
-        .service(keys::revoke_key);
+        .service(keys::revoke_key)
+        .service(keys::rotate_key);
 }
 
 /// The routes for our own services.
