@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod agents;
+pub mod ains;
 pub mod auth;
 pub mod envelope;
 pub mod error;
