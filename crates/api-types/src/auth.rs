@@ -266,7 +266,8 @@ mod tests {
 
     #[test]
     fn what_a_principal_holds_can_be_spelled_out() {
-        let texts = |principal: &Principal| principal.scopes().iter().map(|s| s.as_str().to_owned()).collect::<Vec<_>>();
+        let texts =
+            |principal: &Principal| principal.scopes().iter().map(|s| s.as_str().to_owned()).collect::<Vec<_>>();
         assert_eq!(texts(&principal(&[Role::Service], &["agents:read"])), ["agents:read"]);
         assert_eq!(texts(&principal(&[Role::Admin], &[])), ["*"]);
         assert_eq!(texts(&principal(&[], &[])), Role::User.scopes());

@@ -18,7 +18,7 @@ const NAME: Text = Text::chars(1..=100);
 const CLIENT_ID: Text = Text::chars(1..=64);
 /// More entries than there are different ones.
 const ROLES_MAX: usize = 16;
-const PERMISSIONS_MAX: usize = 256;
+pub(super) const PERMISSIONS_MAX: usize = 256;
 /// A token is a short text; this only keeps absurd ones out.
 const TOKEN: Text = Text::chars(0..=1000);
 
@@ -63,7 +63,7 @@ pub(super) fn overlap(body: &Object) -> Result<TimeDelta, ApiError> {
     Ok(TimeDelta::seconds(seconds.unwrap_or(OVERLAP_S)))
 }
 
-fn without_repeats<T: PartialEq>(values: Vec<T>) -> Vec<T> {
+pub(super) fn without_repeats<T: PartialEq>(values: Vec<T>) -> Vec<T> {
     let mut kept = Vec::with_capacity(values.len());
     for value in values {
         if !kept.contains(&value) {
@@ -83,7 +83,7 @@ impl Rule for RoleName {
     }
 }
 
-struct ScopeName;
+pub(super) struct ScopeName;
 
 impl Rule for ScopeName {
     type Out = Scope;

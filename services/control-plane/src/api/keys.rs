@@ -49,8 +49,10 @@ pub(super) async fn create_key(mut call: Call<KeysManage>, app: web::Data<App>) 
     let body = call.body().await?;
     let now = Utc::now();
     let wanted = input::new_key(&body.0, now)?;
-    call.once_secret(&app.db, &body, async { Reply::created(&created(manager(&call, &app).create(wanted, now).await?)) })
-        .await
+    call.once_secret(&app.db, &body, async {
+        Reply::created(&created(manager(&call, &app).create(wanted, now).await?))
+    })
+    .await
 }
 
 /// List keys.
@@ -114,14 +116,13 @@ pub(super) async fn rotate_key(
     let body = call.optional_body().await?;
     let overlap = input::overlap(&body.0)?;
     call.once_secret(&app.db, &body, async {
-        let (issued, previous_valid_until) =
-            manager(&call, &app).rotate(id.into_inner(), overlap, Utc::now()).await?;
+        let (issued, previous_valid_until) = manager(&call, &app).rotate(id.into_inner(), overlap, Utc::now()).await?;
         Reply::ok(&RotatedKey { key: created(issued), previous_valid_until })
     })
     .await
 }
 
-fn manager<'a>(call: &'a Call<KeysManage>, app: &'a App) -> Manager<'a> {
+pub(super) fn manager<'a>(call: &'a Call<KeysManage>, app: &'a App) -> Manager<'a> {
     Manager { app, principal: &call.caller.principal }
 }
 

@@ -5,13 +5,12 @@ use api_types::keys::{KeyForm, KeyId};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use uuid::Uuid;
 
 /// The id of a key: `k_` and 18 hex digits, or `key_` and 32 that are ordered by time.
 pub(crate) fn new_id(form: KeyForm) -> KeyId {
     KeyId::new(match form {
         KeyForm::Native => format!("k_{}", hex::encode(rand::random::<[u8; 9]>())),
-        KeyForm::Ains => format!("key_{}", Uuid::now_v7().simple()),
+        KeyForm::Ains => api_types::ains::new_id("key"),
     })
 }
 

@@ -21,12 +21,12 @@ use chrono::Utc;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
+pub use self::presented::{AINS_CHARS, AINS_PREFIX, split_key};
 use self::{
     memory::{Ask, Memory, Recalled},
     misses::Misses,
     presented::Presented,
 };
-pub use self::presented::{AINS_CHARS, AINS_PREFIX, split_key};
 use super::{expired_token, invalid_token};
 use crate::error::ApiError;
 

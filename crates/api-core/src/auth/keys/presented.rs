@@ -37,9 +37,10 @@ impl<'a> Presented<'a> {
     /// Whether this is a secret of the key at `now`. Takes the same time wherever digests differ, and however many there are.
     pub(super) fn opens(&self, record: &KeyRecord, now: DateTime<Utc>) -> bool {
         let is = |digest: &str| digest.as_bytes().ct_eq(self.digest.as_bytes());
-        let previous = record.previous.as_ref().map_or(Choice::from(0), |previous| {
-            is(&previous.sha256) & Choice::from(u8::from(now < previous.until))
-        });
+        let previous = record
+            .previous
+            .as_ref()
+            .map_or(Choice::from(0), |previous| is(&previous.sha256) & Choice::from(u8::from(now < previous.until)));
         (is(&record.secret_sha256) | previous).into()
     }
 
@@ -96,7 +97,8 @@ mod tests {
         assert!(Presented::read(&key).unwrap().id.is_none());
         let longer = format!("{key}x");
         let (shorter, other) = (&key[..47], key.replace('3', "+"));
-        for bad in [longer.as_str(), shorter, &other, &key.to_uppercase(), &key.replacen("ains_", "Ains_", 1), "ains_"] {
+        for bad in [longer.as_str(), shorter, &other, &key.to_uppercase(), &key.replacen("ains_", "Ains_", 1), "ains_"]
+        {
             assert!(Presented::read(bad).is_none(), "{bad}");
         }
         // With a dot it is one of the native form, which is looked up by its id.

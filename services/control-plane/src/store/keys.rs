@@ -1,7 +1,5 @@
 //! The table `keys`.
 
-mod schema;
-
 use api_core::list::{Field, Kind, ListQuery, ListSpec, Scope as Where, page as list_page};
 use api_types::{
     auth::Scope,
@@ -15,7 +13,7 @@ use diesel::{
     SelectableHelper as _, dsl::exists, pg::Pg, select,
 };
 
-use self::schema::keys;
+use super::schema::keys;
 use crate::domain::keys::{EVERYTHING, Filter, NewStored, Stored};
 
 /// How often a use of a key is written down at most. It is told of within a few seconds, and what is shown may be a minute
