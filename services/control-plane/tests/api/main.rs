@@ -2,7 +2,9 @@
 
 #![cfg(test)]
 
+mod ains_keys;
 mod bootstrap;
+mod forms;
 mod internal;
 mod keys;
 mod revoking;
