@@ -11,6 +11,8 @@ use crate::service::Service;
 pub(super) struct Front {
     pub(super) label: &'static str,
     pub(super) services: Vec<Service>,
+    /// Theirs: a call of a service names the one that it is for.
+    pub(super) names: Vec<&'static str>,
     pub(super) openapi: OpenApi,
     resources: Vec<Resource>,
     service_of: HashMap<String, &'static str>,
@@ -41,7 +43,8 @@ impl Front {
         if !pages_only {
             resources.extend(openapi.paths.paths.iter().map(|(path, item)| resource(path, methods(item))));
         }
-        Self { label, services: services.to_vec(), resources, openapi, service_of }
+        let names = services.iter().map(|service| service.name).collect();
+        Self { label, services: services.to_vec(), names, resources, openapi, service_of }
     }
 
     /// The methods of the resource at `path`; `None` when there is no such resource.

@@ -4,6 +4,7 @@ mod alone;
 mod around;
 mod fallback;
 mod front;
+mod headers;
 mod pages;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
@@ -70,6 +71,14 @@ pub fn start(platform: &Arc<Platform>, mounts: Vec<Mount>, workers: Vec<Worker>)
     }
     for worker in workers {
         running.workers.spawn(worker(running.stop.clone()));
+    }
+    {
+        let (platform, stop) = (Arc::clone(platform), running.stop.clone());
+        running.workers.spawn(async move {
+            if let Some(store) = &platform.rate_limit_store {
+                store.run(&platform.limiter, stop).await;
+            }
+        });
     }
     running.servers.close();
     running.workers.close();

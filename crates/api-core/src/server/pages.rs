@@ -18,6 +18,7 @@ use crate::{
     health::{Check, Dependency},
     metrics,
     platform::Platform,
+    rate_limit::Store,
     reply::Reply,
 };
 
@@ -62,9 +63,13 @@ async fn health(front: web::Data<Front>) -> Result<Reply, ApiError> {
     Reply::ok(&json!({"status": "healthy", "service": front.label, "version": "v1"}))
 }
 
-async fn health_detailed(front: web::Data<Front>) -> Result<Reply, ApiError> {
+async fn health_detailed(front: web::Data<Front>, platform: web::Data<Platform>) -> Result<Reply, ApiError> {
     let dependencies = match front.services.as_slice() {
-        [service] => service.health.dependencies().await,
+        [service] => {
+            let mut dependencies = service.health.dependencies().await;
+            dependencies.extend(platform.rate_limit_store.as_ref().map(Store::dependency));
+            dependencies
+        }
         services => join_all(services.iter().map(of_service)).await,
     };
     let degraded = dependencies.iter().any(|d| d.essential && d.status != crate::health::Status::Healthy);
