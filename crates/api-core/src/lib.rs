@@ -8,6 +8,7 @@ pub mod auth;
 pub mod client_address;
 pub mod context;
 pub mod db;
+pub mod door;
 pub mod error;
 pub mod health;
 pub mod idempotency;

@@ -3,7 +3,7 @@
 //! Order: body size (as announced) → credential → scope → rate, all before the handler runs; then, as the handler asks
 //! for it, media type → JSON syntax. Fields, existence and state are the handler's and its domain's.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{marker::PhantomData, ops::RangeInclusive, sync::Arc};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -13,6 +13,7 @@ use actix_web::{
 };
 use api_client::token::ServiceCall;
 use api_types::{
+    ains::Window,
     auth::{Principal, Role, is_administrative},
     error::Code,
 };
@@ -25,6 +26,7 @@ use super::{
 use crate::{
     client_address,
     context::{self, Context},
+    door::Door,
     error::ApiError,
     input::{self, Object},
     list::{ListQuery, ListSpec},
@@ -34,8 +36,10 @@ use crate::{
 
 /// Requests from one address that nobody vouches for: failed sign-ins, and calls of open routes.
 const NOBODY_PER_MINUTE: u64 = 600;
-/// A batch of tasks.
+/// A batch of tasks on the AINS door.
 const AINS_BATCH_BYTES: usize = 32 << 20;
+/// Rows of a list by window, unless the caller asks for another number.
+const WINDOW_DEFAULT: i64 = 50;
 /// Room for the fields around an uploaded document.
 const DOCUMENT_FIELDS_BYTES: usize = 1 << 20;
 
@@ -89,9 +93,10 @@ impl<P: Permission> FromRequest for Call<P> {
                 let scope = P::ANY_OF[0];
                 let message = format!("Permission '{scope}' required");
                 tracing::info!(principal = caller.id(), scope, "access refused");
-                return Err(ApiError::new(Code::InsufficientPermissions, message));
+                return Err(ApiError::new(Code::InsufficientPermissions, message).extra("required_scope", scope));
             }
             counted?;
+            check_version(&request)?;
             if request.match_info().iter().any(|(_, value)| value.contains('\0')) {
                 // No name of ours holds one, and the database takes none.
                 return Err(ApiError::new(Code::ResourceNotFound, "Nothing has this name"));
@@ -212,6 +217,56 @@ impl<P: Permission> Call<P> {
         self.request.headers().get_all("prefer").filter_map(|value| value.to_str().ok()).any(prefers)
     }
 
+    /// The part of a list that is asked for with `limit` and `offset`.
+    ///
+    /// # Errors
+    /// 400 on doors that answer so, for a limit outside 1–100 or a negative offset.
+    pub fn window(&self) -> Result<Window, ApiError> {
+        self.window_of(WINDOW_DEFAULT)
+    }
+
+    /// As [`Call::window`], with another default for `limit`.
+    ///
+    /// # Errors
+    /// As [`Call::window`].
+    pub fn window_of(&self, limit: i64) -> Result<Window, ApiError> {
+        let limit = self.query_integer("limit", 1..=100)?.unwrap_or(limit);
+        let offset = self.query_integer("offset", 0..=i64::MAX)?.unwrap_or(0);
+        Ok(Window { limit, offset })
+    }
+
+    /// A query parameter that is a whole number.
+    ///
+    /// # Errors
+    /// 422 (400 on the AINS door) naming it, when it is none or out of range.
+    pub fn query_integer(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, ApiError> {
+        let Some(text) = self.query(name) else { return Ok(None) };
+        let number: Option<i64> = text.parse().ok();
+        match number.filter(|number| range.contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => {
+                let message = match *range.end() {
+                    i64::MAX => format!("{name} must be an integer of at least {}", range.start()),
+                    end => format!("{name} must be an integer between {} and {end}", range.start()),
+                };
+                Err(ApiError::field(Code::InvalidRange, name, message))
+            }
+        }
+    }
+
+    /// A query parameter that is `true` or `false`.
+    ///
+    /// # Errors
+    /// 422 (400 on the AINS door) naming it, when it is neither.
+    pub fn query_boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.query(name).as_deref() {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(ApiError::field(Code::InvalidFormat, name, format!("{name} must be true or false"))),
+        }
+    }
+
     /// Paging, filters and sorting as asked for.
     ///
     /// # Errors
@@ -229,17 +284,11 @@ fn platform(request: &HttpRequest) -> Result<Arc<Platform>, ApiError> {
 fn body_limit<P: Permission>(request: &HttpRequest, platform: &Platform) -> usize {
     let core = &platform.core;
     match P::BODY {
-        BodyLimit::Json if is_ains(request.path()) => core.ains_max_body_bytes,
+        BodyLimit::Json if Door::of(request.path()) == Door::Ains => core.ains_max_body_bytes,
         BodyLimit::Json => core.max_body_bytes,
         BodyLimit::AinsBatch => core.ains_max_body_bytes.max(AINS_BATCH_BYTES),
         BodyLimit::Document => core.max_document_bytes / 3 * 4 + DOCUMENT_FIELDS_BYTES,
     }
-}
-
-fn is_ains(path: &str) -> bool {
-    ["/ains", "/aitp"]
-        .iter()
-        .any(|door| path.strip_prefix(door).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 /// What the request's service token says, when it is a good one.
@@ -256,6 +305,15 @@ fn check_announced_length<P: Permission>(request: &HttpRequest, platform: &Platf
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let limit = body_limit::<P>(request, platform);
     if announced.is_some_and(|length| length > limit) { Err(too_large(limit)) } else { Ok(()) }
+}
+
+/// A request may say which version of the door it wants.
+fn check_version(request: &HttpRequest) -> Result<(), ApiError> {
+    let Some(asked) = request.headers().get("api-version") else { return Ok(()) };
+    if asked.to_str().is_ok_and(|asked| context::door().speaks(asked)) {
+        return Ok(());
+    }
+    Err(ApiError::new(Code::MalformedBody, "API-Version must be 1, v1, 1.0 or 1.0.0"))
 }
 
 /// The caller of a door that the operator left open, when it presents nothing; else the error, as long as the address does
@@ -281,7 +339,7 @@ fn stranger<P: Permission>(error: ApiError, request: &HttpRequest, platform: &Pl
 
 fn count_address(what: Anonymous, per_minute: u64, request: &HttpRequest, platform: &Platform) -> Result<(), ApiError> {
     let address = client_address::of(request.head(), &platform.core.trusted_proxies);
-    platform.limiter.count_address(what, address, per_minute).map_err(|exceeded| exceeded.to_error())
+    platform.limiter.count_address(what, address, per_minute).map_err(|exceeded| exceeded.to_error(context::door()))
 }
 
 /// Nobody in particular, counted by its address.
@@ -300,7 +358,7 @@ fn count(caller: &Caller, platform: &Platform) -> Result<(), ApiError> {
     if let Some(context) = context::current() {
         context.identified(caller.principal.clone(), caller.is_service(), counted);
     }
-    counted.and_then(|counted| counted.exceeded).map_or(Ok(()), |exceeded| Err(exceeded.to_error()))
+    counted.and_then(|counted| counted.exceeded).map_or(Ok(()), |exceeded| Err(exceeded.to_error(context::door())))
 }
 
 /// Administration comes from the addresses that the operator named, if any: its routes, and its credentials on all routes.
@@ -325,22 +383,4 @@ fn is_json(headers: &HeaderMap) -> bool {
     let Ok(text) = value.to_str() else { return false };
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_ains;
-
-    #[test]
-    fn a_door_is_told_by_its_first_segment() {
-        for (path, expected) in [
-            ("/ains", true),
-            ("/ains/tasks", true),
-            ("/aitp/tasks", true),
-            ("/ainsworth", false),
-            ("/api/v1/ains", false),
-        ] {
-            assert_eq!(is_ains(path), expected, "{path}");
-        }
-    }
 }

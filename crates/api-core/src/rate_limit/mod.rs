@@ -11,11 +11,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use api_types::{error::Code, time};
 use tokio::sync::Notify;
 
-use crate::{client_address, error::ApiError};
-use api_types::{error::Code, time};
-use serde_json::{Value, json};
+use crate::{client_address, door::Door, error::ApiError};
 use table::{Moment, Table};
 
 /// Principals that have a counter of their own within an hour.
@@ -98,31 +97,22 @@ pub struct Exceeded {
 }
 
 impl Exceeded {
-    /// As the native door answers it.
+    /// As `door` answers it.
     #[must_use]
-    pub fn to_error(&self) -> ApiError {
-        let seconds = self.retry_after_s;
-        let message = format!("Rate limit exceeded. Try again after {seconds} seconds.");
-        ApiError::new(Code::TooManyRequests, message).retry_after(seconds)
-    }
-
-    /// As the AINS door words it: `Rate limit exceeded: 100 requests per minute`.
-    #[must_use]
-    pub fn ains_message(&self) -> String {
-        format!("Rate limit exceeded: {} requests per {}", self.standing.limit, self.window.as_str())
-    }
-
-    /// The AINS door's `details`.
-    #[must_use]
-    pub fn details(&self) -> [(&'static str, Value); 5] {
+    pub fn to_error(&self, door: Door) -> ApiError {
+        let (limit, seconds) = (self.standing.limit, self.retry_after_s);
+        let message = match door {
+            Door::Native => format!("Rate limit exceeded. Try again after {seconds} seconds."),
+            Door::Ains => format!("Rate limit exceeded: {limit} requests per {}", self.window.as_str()),
+        };
         let reset = i64::try_from(self.standing.reset_s).ok().and_then(|s| chrono::DateTime::from_timestamp(s, 0));
-        [
-            ("limit", json!(self.standing.limit)),
-            ("window", json!(format!("per_{}", self.window.as_str()))),
-            ("retry_after_seconds", json!(self.retry_after_s)),
-            ("current_usage", json!(self.standing.used)),
-            ("reset_at", json!(reset.map(time::format))),
-        ]
+        ApiError::new(Code::TooManyRequests, message)
+            .retry_after(seconds)
+            .extra("limit", limit)
+            .extra("window", format!("per_{}", self.window.as_str()))
+            .extra("retry_after_seconds", seconds)
+            .extra("current_usage", self.standing.used)
+            .extra("reset_at", reset.map(time::format))
     }
 }
 

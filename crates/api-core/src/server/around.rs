@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     context::{self, Context},
+    door::Door,
     error::ApiError,
     metrics::{HTTP_DURATION, HTTP_REQUESTS},
     platform::Platform,
@@ -49,8 +50,9 @@ pub(super) async fn request<B: MessageBody + 'static>(
     let is_service = matches!(signed, Some(Ok(_)));
     let announced = announced_limit(request.headers()).filter(|_| is_service);
     let limit = announced.map_or(limit, |left| left.min(limit));
-    let context = Context::new(request_id(request.headers()), limit, via(request.headers())).signed_by(signed);
-    let context = Arc::new(context);
+    let door = Door::of(request.path());
+    let context = Context::new(request_id(door, request.headers()), limit, via(request.headers()));
+    let context = Arc::new(context.through(door).signed_by(signed));
     let origin = allowed_origin(&platform, request.headers());
     let (method, path) = (request.method().clone(), request.path().to_owned());
     let span = span(&request, &context);
@@ -137,10 +139,9 @@ impl Drop for Slot<'_> {
     }
 }
 
-fn request_id(headers: &HeaderMap) -> Uuid {
+fn request_id(door: Door, headers: &HeaderMap) -> Uuid {
     let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
-    let hyphenated = given.filter(|text| text.len() == 36);
-    hyphenated.and_then(|text| text.parse().ok()).unwrap_or_else(Uuid::new_v4)
+    given.and_then(|text| door.read_request_id(text)).unwrap_or_else(Uuid::now_v7)
 }
 
 fn via(headers: &HeaderMap) -> Vec<String> {

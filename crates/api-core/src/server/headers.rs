@@ -19,7 +19,6 @@ use crate::{
 };
 
 const FIXED: &[(&str, &str)] = &[
-    ("x-api-version", "v1"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("x-xss-protection", "1; mode=block"),
@@ -51,12 +50,14 @@ pub(super) fn decorate(headers: &mut HeaderMap, context: &Context, origin: Optio
     for (name, value) in FIXED {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
+    let (name, version) = context.door().version_header();
+    headers.insert(HeaderName::from_static(name), HeaderValue::from_static(version));
     if let Some(rate) = context.rate() {
         tell_rate(headers, rate);
     }
     // A replayed answer keeps the id that its body names.
     let replayed = headers.contains_key("idempotent-replayed") && headers.contains_key("x-request-id");
-    if !replayed && let Ok(id) = HeaderValue::from_str(&context.request_id.to_string()) {
+    if !replayed && let Ok(id) = HeaderValue::try_from(context.shown_request_id()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
     // Also where there is no origin: a cache must not give one page's answer to another's.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{
-    HttpResponse,
+    HttpResponse, get,
     http::{StatusCode, header},
     web,
 };
@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::front::Front;
 use crate::{
+    auth::{Call, permission::ServiceOnly},
     error::ApiError,
     health::{Check, Dependency},
     metrics,
@@ -118,6 +119,14 @@ async fn metrics_text(platform: web::Data<Platform>) -> Result<HttpResponse, Api
     }
     let text = metrics::render()?;
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")).body(text))
+}
+
+/// What our own services may call here: for those who look for it, and for the test that tries to get in from outside.
+#[utoipa::path(tag = "internal", responses((status = 200)))]
+#[get("/internal/v1/openapi.json")]
+pub(super) async fn internal_openapi(_call: Call<ServiceOnly>, front: web::Data<Front>) -> HttpResponse {
+    std::future::ready(()).await;
+    HttpResponse::Ok().json(&front.internal_openapi)
 }
 
 async fn openapi(front: web::Data<Front>) -> HttpResponse {

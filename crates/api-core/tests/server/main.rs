@@ -4,11 +4,13 @@
 
 mod credentials;
 mod database;
+mod doors;
 mod headers;
 mod idempotency;
 mod limits;
 mod order;
 mod tiny;
+mod trust;
 
 use test_support::assert_no_operation_is_open;
 use tiny::Tiny;

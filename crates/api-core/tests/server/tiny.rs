@@ -9,19 +9,23 @@ use actix_web::{get, post, web};
 use api_core::{
     auth::{
         Call,
-        permission::{AgentsRead, AgentsWrite, LegacyAgentsWrite, ServiceOnly},
+        permission::{AgentsRead, AgentsWrite, KeysManage, LegacyAgentsWrite, ServiceOnly},
     },
     context,
     db::Db,
     error::ApiError,
     health::{Check, Dependency, Health},
-    input::{Fields, Text},
+    input::{Fields, Integer, Text, coded},
     platform::Platform,
     reply::Reply,
     service::{Routes, Running, Service, openapi_of},
     settings::Settings,
 };
-use api_types::{auth::Role, error::Code};
+use api_types::{
+    ains::{AinsCode, AinsPagination},
+    auth::Role,
+    error::Code,
+};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use test_support::{Client, FakeKeys, TestDb, TestService};
@@ -35,6 +39,7 @@ pub(crate) const READER: &str = "reader.secret";
 pub(crate) const THINGS: &str = "/api/v1/things";
 pub(crate) const SECRETS: &str = "/api/v1/secrets";
 pub(crate) const LEGACY: &str = "/things";
+pub(crate) const AINS: &str = "/ains/things";
 pub(crate) const INTERNAL: &str = "/internal/v1/things";
 
 /// What handlers share with the test.
@@ -129,7 +134,13 @@ fn running(app: &Arc<App>) -> Running {
     let data = web::Data::from(Arc::clone(app));
     let routes: Routes = Arc::new(move |config| {
         config.app_data(data.clone());
-        config.service(make_thing).service(get_thing).service(make_secret).service(make_legacy_thing);
+        config
+            .service(make_thing)
+            .service(get_thing)
+            .service(make_secret)
+            .service(make_legacy_thing)
+            .service(get_administration);
+        config.service(make_ains_thing).service(list_ains_things);
     });
     let internal: Routes = Arc::new(|config| {
         config.service(make_internal_thing);
@@ -187,6 +198,13 @@ async fn get_thing(call: Call<AgentsRead>, name: web::Path<String>) -> Result<Re
     }))
 }
 
+/// See what only administrators see.
+#[utoipa::path]
+#[get("/api/v1/admin")]
+async fn get_administration(call: Call<KeysManage>) -> Result<Reply, ApiError> {
+    Reply::ok(&json!({"caller": call.caller.id()}))
+}
+
 /// Make a secret.
 #[utoipa::path]
 #[post("/api/v1/secrets")]
@@ -207,9 +225,33 @@ async fn make_legacy_thing(mut call: Call<LegacyAgentsWrite>) -> Result<Reply, A
     Reply::created(&json!({"caller": call.caller.id()}))
 }
 
+/// Make a thing through the AINS door.
+#[utoipa::path]
+#[post("/ains/things")]
+async fn make_ains_thing(mut call: Call<AgentsWrite>) -> Result<Reply, ApiError> {
+    let body = call.body().await?;
+    let mut fields = Fields::of(&body.0);
+    let name = fields.required("name", &Text::chars(1..=20));
+    fields.optional("priority", &coded(Integer(1..=10), AinsCode::InvalidPriority));
+    fields.finish()?;
+    if name == "missing" {
+        return Err(ApiError::not_found("Task", &name).ains(AinsCode::TaskNotFound).extra("asked", name));
+    }
+    Reply::flat_created(&json!({"name": name}))
+}
+
+/// List things through the AINS door.
+#[utoipa::path]
+#[get("/ains/things")]
+async fn list_ains_things(call: Call<AgentsRead>) -> Result<Reply, ApiError> {
+    let window = call.window()?;
+    Reply::flat(&json!({"pagination": AinsPagination::new(window, 0, 0), "active": call.query_boolean("active")?}))
+}
+
 /// Make a thing for a service.
 #[utoipa::path]
 #[post("/internal/v1/things")]
-async fn make_internal_thing(call: Call<ServiceOnly>) -> Result<Reply, ApiError> {
+async fn make_internal_thing(mut call: Call<ServiceOnly>) -> Result<Reply, ApiError> {
+    call.body().await?;
     Reply::ok(&json!({"service": call.caller.service}))
 }
