@@ -90,6 +90,12 @@ const NON_ADMINISTRATIVE: &[&str] = &[
 
 const ADMINISTRATIVE: &[&str] = &["keys:manage", "audit:read", "trust:admin", "system:admin"];
 
+/// Whether `scope` (`family:verb`) is for administration only.
+#[must_use]
+pub fn is_administrative(scope: &str) -> bool {
+    ADMINISTRATIVE.contains(&scope)
+}
+
 /// Families in the singular that older clients write.
 const SINGULAR: &[(&str, &str)] = &[
     ("agent", "agents"),
@@ -202,6 +208,12 @@ impl Principal {
     #[must_use]
     pub fn is_admin(&self) -> bool {
         self.roles.contains(&Role::Admin)
+    }
+
+    /// Whether this is an administrator's credential: it has the role's rights, or a scope that is for administration only.
+    #[must_use]
+    pub fn is_administrator(&self) -> bool {
+        ADMINISTRATIVE.iter().any(|scope| self.may(scope))
     }
 
     /// Whether other principals' agents and documents are invisible to this one: a plain user
