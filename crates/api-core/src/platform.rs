@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -15,7 +16,7 @@ use crate::{
     access::Recorder,
     auth::{Authenticator, KeySource, Keys},
     db::Db,
-    rate_limit::{Limits, RateLimiter},
+    rate_limit::{Limits, RateLimiter, Store},
     secret::Secret,
     settings::{Core, Error, Settings},
 };
@@ -27,6 +28,8 @@ pub struct Platform {
     pub auth: Authenticator,
     pub limiter: RateLimiter,
     pub(crate) access: Recorder,
+    /// Where the limits are settled with other processes, if they are.
+    pub rate_limit_store: Option<Store>,
     pub(crate) in_flight: AtomicUsize,
     draining: AtomicBool,
     http: reqwest::Client,
@@ -70,11 +73,13 @@ impl Platform {
         });
         let limits = Limits { per_minute: core.rate_limit_per_minute, per_hour: core.rate_limit_per_hour };
         let auth = Authenticator::new(&jwt_secret, Keys::new(source), core.admin_key_ids.clone(), limits);
+        let rate_limit_store = Store::from_setting(core.rate_limit_store.as_ref())?;
         Ok(Arc::new(Self {
             settings,
             core,
             auth,
-            limiter: RateLimiter::default(),
+            limiter: RateLimiter::new(rate_limit_store.is_some()),
+            rate_limit_store,
             access: Recorder::default(),
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -105,6 +110,12 @@ impl Platform {
     #[must_use]
     pub fn jwt_secret(&self) -> &Secret {
         &self.jwt_secret
+    }
+
+    /// Whether administration may come from this address (`ADMIN_ALLOW_CIDRS`).
+    #[must_use]
+    pub fn allows_administration(&self, client: IpAddr) -> bool {
+        self.core.admin_allow_cidrs.is_empty() || self.core.admin_allow_cidrs.contain(client)
     }
 
     /// The pool of a service, on the connection string that is its own.

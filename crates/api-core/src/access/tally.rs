@@ -185,8 +185,13 @@ impl Tally {
     /// Notes a refused request; `who` is the caller's id and client, as far as they are known.
     pub(super) fn refuse(&mut self, who: Option<(&str, &str)>, why: Refusal, seen: &Seen<'_>) {
         let answer = seen.answer;
-        // Of a limit that is exceeded, the first request in a window is what counts.
-        let is_single = !matches!(why, Refusal::Rate { .. }) && self.refused.len() < ALONE_MAX;
+        let is_each = match why {
+            // The limits of addresses bound how often.
+            Refusal::Credential { .. } => true,
+            Refusal::Permission { .. } => who.is_some(),
+            Refusal::Rate { .. } => false,
+        };
+        let is_single = is_each && self.refused.len() < ALONE_MAX;
         let key = RefusedKey {
             who: who.map(|(id, _)| id.to_owned()),
             why: why.clone(),

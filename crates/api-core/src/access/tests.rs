@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use api_types::{
     access::{AccessBatch, Refusal, Window},
     auth::Principal,
-    keys::KeyRecord,
+    keys::{KeyForm, KeyRecord},
 };
 use chrono::{TimeDelta, Utc};
 use uuid::Uuid;
@@ -15,7 +15,9 @@ use crate::context::Context;
 fn key(id: &str) -> Arc<KeyRecord> {
     Arc::new(KeyRecord {
         id: id.into(),
+        form: KeyForm::Native,
         secret_sha256: String::new(),
+        previous: None,
         roles: Vec::new(),
         permissions: Vec::new(),
         client_id: format!("client of {id}"),

@@ -8,6 +8,8 @@ use actix_web::{
 };
 use api_types::events::USER_AGENT_CHARS;
 
+use crate::{client_address, settings::Networks};
+
 /// What stands in the place of a secret.
 const REDACTED: &str = "[redacted]";
 /// Shorter parts of a credential are no secrets, and words might be taken for them.
@@ -23,9 +25,10 @@ pub(crate) struct Visitor {
 }
 
 impl Visitor {
-    pub(crate) fn of(request: &ServiceRequest) -> Self {
-        let ip = request.peer_addr().map(|peer| peer.ip().to_canonical());
-        Self { ip, ..Self::by_headers(request.headers()) }
+    /// `proxies` are believed in what they say of whom they forward.
+    pub(crate) fn of(request: &ServiceRequest, proxies: &Networks) -> Self {
+        let ip = client_address::of(request.request().head(), proxies);
+        Self { ip: Some(ip), ..Self::by_headers(request.headers()) }
     }
 
     fn by_headers(headers: &HeaderMap) -> Self {

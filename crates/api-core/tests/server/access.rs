@@ -214,7 +214,8 @@ async fn who_may_not_is_told_of_with_the_scope_that_was_missing() {
         told,
         [
             (Some("reader"), Some("agents:write")),
-            (Some("reader"), Some("service")),
+            // Whoever is none of our services is not even asked who it is.
+            (None, Some("service")),
             (Some("somebody"), Some("agents:read"))
         ]
     );

@@ -2,9 +2,11 @@
 
 #![cfg(test)]
 
+mod ains_keys;
 mod audit;
 mod audit_verify;
 mod bootstrap;
+mod forms;
 mod internal;
 mod keys;
 mod revoking;

@@ -38,6 +38,7 @@ pub(crate) async fn take_in_access(db: &Db, batch: AccessBatch) -> Result<Access
         let counted = store::audit::is_new_batch(conn, batch.id)?;
         if counted {
             store::audit::add_access(conn, &batch)?;
+            store::usage::add(conn, &batch.counts)?;
         }
         Ok(AccessReceipt { counted })
     })
