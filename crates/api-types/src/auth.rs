@@ -190,6 +190,21 @@ impl Principal {
         }
     }
 
+    /// All that the principal holds, spelled out: its permissions, else the scopes of its roles.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<Scope> {
+        if !self.permissions.is_empty() {
+            return self.permissions.clone();
+        }
+        let mut held = Vec::new();
+        for scope in self.effective_roles().flat_map(Role::scopes).map(|scope| Scope((*scope).to_owned())) {
+            if !held.contains(&scope) {
+                held.push(scope);
+            }
+        }
+        held
+    }
+
     #[must_use]
     pub fn is_admin(&self) -> bool {
         self.roles.contains(&Role::Admin)
@@ -259,6 +274,16 @@ mod tests {
     fn permissions_replace_what_the_roles_give() {
         let caller = principal(&[Role::Service], &["agents:read"]);
         assert!(caller.may("agents:read") && !caller.may("agents:write"));
+    }
+
+    #[test]
+    fn what_a_principal_holds_can_be_spelled_out() {
+        let texts =
+            |principal: &Principal| principal.scopes().iter().map(|s| s.as_str().to_owned()).collect::<Vec<_>>();
+        assert_eq!(texts(&principal(&[Role::Service], &["agents:read"])), ["agents:read"]);
+        assert_eq!(texts(&principal(&[Role::Admin], &[])), ["*"]);
+        assert_eq!(texts(&principal(&[], &[])), Role::User.scopes());
+        assert_eq!(texts(&principal(&[Role::Service, Role::User], &[])), Role::Service.scopes());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Order: body size (as announced) → credential → scope → rate, all before the handler runs; then, as the handler asks
 //! for it, media type → JSON syntax. Fields, existence and state are the handler's and its domain's.
 
-use std::{marker::PhantomData, ops::RangeInclusive, sync::Arc};
+use std::{marker::PhantomData, net::IpAddr, ops::RangeInclusive, sync::Arc};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -81,7 +81,8 @@ impl<P: Permission> FromRequest for Call<P> {
                 count_address(Anonymous::OpenRoute, NOBODY_PER_MINUTE, &request, &platform)?;
                 nobody([])
             } else {
-                match platform.auth.identify(request.headers(), signed).await {
+                let from = client_address::customer(address(&request, &platform)).to_string();
+                match platform.auth.identify(request.headers(), signed, &from).await {
                     Ok(caller) => caller,
                     Err(error) => stranger::<P>(error, &request, &platform)?,
                 }
@@ -337,9 +338,16 @@ fn stranger<P: Permission>(error: ApiError, request: &HttpRequest, platform: &Pl
     Err(error)
 }
 
+/// Where the request comes from.
+fn address(request: &HttpRequest, platform: &Platform) -> IpAddr {
+    client_address::of(request.head(), &platform.core.trusted_proxies)
+}
+
 fn count_address(what: Anonymous, per_minute: u64, request: &HttpRequest, platform: &Platform) -> Result<(), ApiError> {
-    let address = client_address::of(request.head(), &platform.core.trusted_proxies);
-    platform.limiter.count_address(what, address, per_minute).map_err(|exceeded| exceeded.to_error(context::door()))
+    platform
+        .limiter
+        .count_address(what, address(request, platform), per_minute)
+        .map_err(|exceeded| exceeded.to_error(context::door()))
 }
 
 /// Nobody in particular, counted by its address.

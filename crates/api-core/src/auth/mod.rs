@@ -7,7 +7,7 @@ mod nonces;
 pub mod permission;
 
 pub use call::{Body, Call};
-pub use keys::{KeySource, KeySourceError, Keys, split_key};
+pub use keys::{AINS_CHARS, AINS_PREFIX, KeySource, KeySourceError, Keys, split_key};
 
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use api_client::token::{KEY_ID, Received, Refused, ServiceCall, TokenKey};
 use api_types::{
     auth::{Principal, Role},
     error::Code,
+    keys::KeyRecord,
 };
 
 use crate::{error::ApiError, rate_limit::Limits, secret::Secret, settings::CommaList};
@@ -104,14 +105,16 @@ impl Authenticator {
         &self.keys
     }
 
-    /// Who calls; `signed` is what [`Authenticator::signed`] found.
+    /// Who calls; `signed` is what [`Authenticator::signed`] found, and `from` the address that the request comes from:
+    /// what it makes up is counted.
     ///
     /// # Errors
-    /// 401 with the reason; 503 when a key can be checked nowhere.
+    /// 401 with the reason; 429 when the address has made up too much; 503 when a key can be checked nowhere.
     pub async fn identify(
         &self,
         headers: &HeaderMap,
         signed: Option<&Result<ServiceCall, Refused>>,
+        from: &str,
     ) -> Result<Caller, ApiError> {
         match signed {
             Some(Ok(call)) => return Ok(service(call)),
@@ -125,7 +128,7 @@ impl Authenticator {
             let limits = Some(self.default_limits(&principal));
             return Ok(Caller { principal, service: None, limits });
         }
-        self.key(&token).await
+        self.key(&token, from).await
     }
 
     /// Whether the request is one of our own services', by the token that it carries; `None` when it carries none of that kind.
@@ -148,8 +151,15 @@ impl Authenticator {
         Some(call)
     }
 
-    async fn key(&self, token: &str) -> Result<Caller, ApiError> {
-        let record = self.keys.check(token).await?;
+    async fn key(&self, token: &str, from: &str) -> Result<Caller, ApiError> {
+        let record = self.keys.check(token, from).await?;
+        let (principal, limits) = self.rights_of(&record);
+        Ok(Caller { principal, service: None, limits: Some(limits) })
+    }
+
+    /// Whom a key makes of its holder, and how much the holder may ask.
+    #[must_use]
+    pub fn rights_of(&self, record: &KeyRecord) -> (Principal, Limits) {
         let mut roles: std::collections::BTreeSet<Role> = record.roles.iter().copied().collect();
         let mut permissions = record.permissions.clone();
         if self.admin_key_ids.contains(&record.id) {
@@ -163,7 +173,7 @@ impl Authenticator {
             per_minute: record.rate_limit_per_minute.unwrap_or(default.per_minute),
             per_hour: record.rate_limit_per_hour.unwrap_or(default.per_hour),
         };
-        Ok(Caller { principal, service: None, limits: Some(limits) })
+        (principal, limits)
     }
 
     fn default_limits(&self, principal: &Principal) -> Limits {
