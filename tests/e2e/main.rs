@@ -12,3 +12,4 @@ mod faults;
 mod journeys;
 mod stack;
 mod tidy;
+mod trust;
