@@ -11,5 +11,6 @@ mod command_line;
 mod faults;
 mod journeys;
 mod stack;
+mod tenancy;
 mod tidy;
 mod trust;
