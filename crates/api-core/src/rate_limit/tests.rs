@@ -37,7 +37,7 @@ fn the_first_request_over_the_minute_is_refused_until_the_window_ends() {
 fn refused_requests_count_and_nothing_is_left_below_nought() {
     let table = table();
     let limits = Limits { per_minute: 3, per_hour: 100 };
-    let counted = (0..6).map(|_| table.count("a", limits, Moment::at(START))).last().unwrap();
+    let counted = [(); 6].map(|()| table.count("a", limits, Moment::at(START)))[5];
     assert_eq!((counted.allowance.minute.used, counted.allowance.minute.remaining()), (6, 0));
     assert_eq!((counted.allowance.hour.used, counted.allowance.hour.remaining()), (6, 94));
 }
