@@ -47,6 +47,8 @@ permissions! {
     KnowledgeWrite = ["knowledge:write"];
     /// Uploads: a larger body.
     DocumentsWrite = ["knowledge:write"] { const BODY: BodyLimit = BodyLimit::Document; };
+    ObservabilityRead = ["observability:read"];
+    ObservabilityWrite = ["observability:write"];
     KeysManage = ["keys:manage"];
     /// The way to the first key, which asks for a token of its own.
     Bootstrap = [] { const OPEN: bool = true; };

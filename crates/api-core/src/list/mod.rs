@@ -1,9 +1,11 @@
 //! Lists: paging, filters and sorting, asked for in the query string and done in SQL.
 
+mod matching;
 mod parse;
 mod sql;
 
-pub use sql::{Scope, page};
+pub use matching::Datum;
+pub use sql::{Scope, page, select};
 
 use chrono::{DateTime, Utc};
 
@@ -18,6 +20,11 @@ pub enum Kind {
     Boolean,
     /// One of a closed list of texts.
     Choice(&'static [&'static str]),
+    /// One of a closed list of texts, each more than those before it: asked for one, the list has that and more.
+    Rising(&'static [&'static str]),
+    /// A name in parts, such as `agent.ready`: `agent.*` asks for all that begin with `agent.`. Its column has the
+    /// collation "C".
+    Dotted,
 }
 
 /// A field that a list can be filtered and sorted by.
@@ -90,6 +97,8 @@ pub(crate) enum Op {
     Contains,
     /// The column is a list that holds the text.
     Tag,
+    /// The column begins with the text.
+    Begins,
 }
 
 /// The values on the right of an operator; more than one only for `in`.
