@@ -11,11 +11,12 @@ struct Section {
     /// `key_id.secret` of a key that is an administrator's from the start on.
     bootstrap_admin_key: Secret,
     event_retention_days: u16,
+    event_streams_max: usize,
 }
 
 impl Default for Section {
     fn default() -> Self {
-        Self { bootstrap_admin_key: Secret::default(), event_retention_days: 30 }
+        Self { bootstrap_admin_key: Secret::default(), event_retention_days: 30, event_streams_max: 100 }
     }
 }
 
@@ -27,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) admin_key_ids: Vec<String>,
     /// How long events are kept.
     pub(crate) event_retention_days: u16,
+    /// Event streams that may be open at once in one process.
+    pub(crate) event_streams_max: usize,
 }
 
 /// The key of `BOOTSTRAP_ADMIN_KEY`.
@@ -48,6 +51,7 @@ impl Config {
             administrator: administrator(&section.bootstrap_admin_key)?,
             admin_key_ids: platform.core.admin_key_ids.0.clone(),
             event_retention_days: section.event_retention_days,
+            event_streams_max: section.event_streams_max,
         })
     }
 }

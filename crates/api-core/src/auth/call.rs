@@ -182,6 +182,13 @@ impl<P: Permission> Call<P> {
         value.filter(|value| !value.contains('\0'))
     }
 
+    /// Whether the credential still holds and still gives the right: for answers that go on for long.
+    pub async fn still_holds(&self) -> bool {
+        let Ok(platform) = platform(&self.request) else { return false };
+        let caller = platform.auth.identify(self.request.headers()).await;
+        caller.is_ok_and(|caller| P::ANY_OF.is_empty() || caller.may_any(P::ANY_OF))
+    }
+
     /// `?include=embeddings` (a comma list).
     #[must_use]
     pub fn includes(&self, what: &str) -> bool {

@@ -77,6 +77,15 @@ pub struct ListQuery {
     pub(crate) id_column: &'static str,
 }
 
+impl ListSpec {
+    /// The first page of everything.
+    #[must_use]
+    pub fn everything(&self) -> ListQuery {
+        let (filters, sort) = (Vec::new(), Vec::new());
+        ListQuery { offset: 0, limit: 100, filters, sort, newest_first: false, id_column: self.id_column }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Filter {
     /// One, except where a text is searched for in several.

@@ -225,7 +225,9 @@ fn value_of(kind: Kind, op: Op, text: &str) -> Option<Value> {
         return None;
     }
     Some(match kind {
-        Kind::Text | Kind::Boolean | Kind::Choice(_) | Kind::Rising(_) | Kind::Dotted => Value::Text(parts.into_iter().map(str::to_owned).collect()),
+        Kind::Text | Kind::Boolean | Kind::Choice(_) | Kind::Rising(_) | Kind::Dotted => {
+            Value::Text(parts.into_iter().map(str::to_owned).collect())
+        }
         Kind::Number => Value::Number(parts.into_iter().map(finite).collect::<Option<_>>()?),
         Kind::Time => Value::Time(parts.into_iter().map(api_types::time::parse).collect::<Option<_>>()?),
     })

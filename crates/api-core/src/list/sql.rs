@@ -134,7 +134,8 @@ fn order(query: &ListQuery) -> String {
         .sort
         .iter()
         .map(|sort| {
-            let collation = if matches!(sort.kind, Kind::Text | Kind::Choice(_) | Kind::Rising(_)) { " COLLATE \"C\"" } else { "" };
+            let collation =
+                if matches!(sort.kind, Kind::Text | Kind::Choice(_) | Kind::Rising(_)) { " COLLATE \"C\"" } else { "" };
             let direction = if sort.descending { " DESC" } else { "" };
             format!("{}{collation}{direction}", sort.column)
         })

@@ -6,11 +6,15 @@ use api_core::{
     error::ApiError,
     reply::Reply,
 };
-use api_types::{error::Code, events::EventBatch, keys::KeyLookup};
+use api_types::{
+    error::Code,
+    events::{EventBatch, EventReceipt},
+    keys::KeyLookup,
+};
 
 use crate::{
     App,
-    domain::intake::{self, BATCH_MAX},
+    domain::intake::{self, Arriving, BATCH_MAX},
     source,
 };
 
@@ -31,5 +35,6 @@ pub(super) async fn take_in_events(mut call: Call<ServiceOnly>, app: web::Data<A
         let message = format!("events must have at most {BATCH_MAX} entries");
         return Err(ApiError::field(Code::InvalidRange, "events", message));
     }
-    Reply::ok(&intake::take_in(&app, events).await?)
+    let taken = intake::take_in(&app, events.into_iter().map(Arriving::from).collect()).await?;
+    Reply::ok(&EventReceipt { accepted: taken.new.len() })
 }

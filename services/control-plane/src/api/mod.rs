@@ -1,6 +1,7 @@
 //! HTTP in, HTTP out; no rules and no SQL here.
 
 mod error;
+mod events;
 mod input;
 mod internal;
 mod keys;
@@ -14,7 +15,10 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(keys::create_key)
         .service(keys::list_keys)
         .service(keys::get_key)
-        .service(keys::revoke_key);
+        .service(keys::revoke_key)
+        .service(events::list_events)
+        .service(events::report_event)
+        .service(events::follow_events);
 }
 
 /// The routes for our own services.

@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn ids_of_the_payload_become_links() {
-        let arriving = Arriving::from(event("tool.executed", json!({"tool_id": "t", "agent_id": "a", "workflow_id": 3})));
+        let arriving =
+            Arriving::from(event("tool.executed", json!({"tool_id": "t", "agent_id": "a", "workflow_id": 3})));
         assert_eq!(time::format(arriving.event.at), "2026-01-02T03:04:05.678Z");
         assert_eq!(arriving.event.at.timestamp_subsec_micros(), 678_000);
         let links = arriving.links;

@@ -17,11 +17,7 @@ const MOVE_MAX: i64 = 1000;
 ///
 /// One batch at a time, in whatever process: so numbers become visible in their order, and a reader who has seen one
 /// has seen every smaller one.
-pub(crate) fn take_in(
-    conn: &mut PgConnection,
-    batch: Vec<Arriving>,
-    kept_from: DateTime<Utc>,
-) -> QueryResult<TakenIn> {
+pub(crate) fn take_in(conn: &mut PgConnection, batch: Vec<Arriving>, kept_from: DateTime<Utc>) -> QueryResult<TakenIn> {
     one_at_a_time(conn)?;
     store(conn, batch, kept_from)
 }

@@ -9,15 +9,12 @@ use api_types::{
     envelope::Pagination,
     events::{Level, RecordedEvent},
 };
-use serde_json::Value;
 
 use super::kinds;
 use crate::store;
 
 /// The scope without which some families are not shown.
 const CONFIDENTIAL: &str = "audit:read";
-/// What the events of our services carry for webhooks alone: texts.
-const TEXTS: &[&str] = &["result_data", "error_message"];
 /// How the source of an event begins that somebody else reported.
 pub(crate) const EXTERNAL: &str = "external:";
 
@@ -107,16 +104,6 @@ fn datum<'a>(event: &'a RecordedEvent, column: &str) -> Datum<'a> {
     text.map_or(Datum::Absent, Datum::Text)
 }
 
-/// A payload as it is shown: without the texts that only webhooks are sent.
-pub(crate) fn shown(source: &str, mut payload: Value) -> Value {
-    if let Value::Object(fields) = &mut payload
-        && !source.starts_with(EXTERNAL)
-    {
-        fields.retain(|name, _| !TEXTS.contains(&name.as_str()));
-    }
-    payload
-}
-
 /// # Errors
 /// Those of the database.
 pub(crate) async fn list(db: &Db, view: View) -> Result<(Vec<RecordedEvent>, Pagination), db::Error> {
@@ -130,16 +117,11 @@ mod tests {
     use super::shown;
 
     #[test]
-    fn our_own_events_show_no_texts_and_those_of_others_are_shown_as_they_came() {
-        let payload = json!({"task_id": "t", "result_data": {"a": "secret"}, "error_message": "oh"});
-        assert_eq!(shown("task-router", payload.clone()), json!({"task_id": "t"}));
-        assert_eq!(shown("external:k_1", payload.clone()), payload);
-        assert_eq!(shown("task-router", json!(3)), json!(3));
-    }
-
-    #[test]
     fn every_filter_has_a_value_to_compare_with() {
-        use api_types::{events::{Level, RecordedEvent}, time};
+        use api_types::{
+            events::{Level, RecordedEvent},
+            time,
+        };
         let text = || Some("x".to_owned());
         let event = RecordedEvent {
             id: "evt_1".to_owned(),
