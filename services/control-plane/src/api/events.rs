@@ -31,8 +31,6 @@ use crate::{
     },
 };
 
-/// How often a stream without news says that it is there, and looks whether it may go on.
-const ALIVE: Duration = Duration::from_secs(15);
 /// What a stream begins with: how soon, in milliseconds, to come back when it breaks off.
 const BEGIN: &str = "retry: 1000\n\n";
 const KEEP_ALIVE: &str = ": keep-alive\n\n";
@@ -117,13 +115,14 @@ pub(super) async fn follow_events(
 ) -> Result<HttpResponse, ApiError> {
     let query = call.list_query_with(&LIST, &PLAIN)?;
     let view = View::new(query, &call.caller.principal);
+    let alive = app.config.event_keep_alive;
     let reader = Reader::open(app.into_inner(), view, last_event_id(&call)?).await?;
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         // Proxies that gather answers before they pass them on know this one.
         .insert_header(("x-accel-buffering", "no"))
-        .streaming(following(call, reader)))
+        .streaming(following(call, reader, alive)))
 }
 
 fn last_event_id(call: &Call<ObservabilityRead>) -> Result<Option<i64>, ApiError> {
@@ -137,14 +136,15 @@ fn last_event_id(call: &Call<ObservabilityRead>) -> Result<Option<i64>, ApiError
 fn following(
     call: Call<ObservabilityRead>,
     reader: Reader,
+    alive: Duration,
 ) -> impl Stream<Item = Result<web::Bytes, std::convert::Infallible>> {
     let begin = stream::once(async { Ok(web::Bytes::from_static(BEGIN.as_bytes())) });
-    let rest = stream::unfold((call, reader, Instant::now() + ALIVE), |(call, mut reader, mut due)| async move {
+    let rest = stream::unfold((call, reader, Instant::now() + alive), move |(call, mut reader, mut due)| async move {
         if due <= Instant::now() {
             if !call.still_holds().await {
                 return None;
             }
-            due = Instant::now() + ALIVE;
+            due = Instant::now() + alive;
         }
         let text = match reader.next(due).await {
             Next::Entries(entries) => web::Bytes::from(entries.iter().map(|entry| frame(entry)).collect::<String>()),

@@ -114,8 +114,6 @@ pub(crate) async fn list(db: &Db, view: View) -> Result<(Vec<RecordedEvent>, Pag
 mod tests {
     use serde_json::json;
 
-    use super::shown;
-
     #[test]
     fn every_filter_has_a_value_to_compare_with() {
         use api_types::{
