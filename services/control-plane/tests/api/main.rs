@@ -2,8 +2,10 @@
 
 #![cfg(test)]
 
+mod ains_keys;
 mod bootstrap;
 mod events;
+mod forms;
 mod internal;
 mod keys;
 mod log;

@@ -54,6 +54,14 @@ impl Rig {
         rows.into_iter().map(|row| row.value).collect()
     }
 
+    /// The kinds of the events about a key, in their order, wherever they are by now.
+    pub(crate) fn events_of(&self, key_id: &str) -> Vec<String> {
+        self.texts(&format!(
+            "SELECT kind AS value FROM (SELECT kind, at, id, aggregate FROM outbox \
+             UNION ALL SELECT kind, at, id, aggregate FROM events) AS every WHERE aggregate = 'key:{key_id}' ORDER BY at, id"
+        ))
+    }
+
     /// Every value of every row of every table, as one text.
     pub(crate) fn everything_stored(&self) -> String {
         let tables = ["keys", "bootstrap", "events", "outbox", "idempotency_keys"];

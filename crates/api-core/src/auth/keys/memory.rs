@@ -97,6 +97,11 @@ impl Memory {
         }
     }
 
+    /// The key that is presented, when its id is known, whatever the secret.
+    pub(super) fn named(&self, presented: &Presented<'_>) -> Option<Arc<KeyRecord>> {
+        self.read().seen.get(presented.id?).map(|seen| Arc::clone(&seen.record))
+    }
+
     /// Remembers what was answered to a question, unless a key was to be forgotten since it came up.
     pub(super) fn remember(&self, record: KeyRecord, ask: &Ask) -> Arc<KeyRecord> {
         let record = Arc::new(record);

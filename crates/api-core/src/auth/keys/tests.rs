@@ -128,6 +128,7 @@ async fn a_known_key_of_either_form_is_asked_for_once_and_survives_an_outage() {
     for token in [NATIVE, &ains('A')] {
         assert_eq!(code(&keys, token).await, None);
     }
+    assert_eq!(code(&keys, "known.wrong").await, Some(Code::InvalidToken));
     for unknown in ["other.right", &ains('B')] {
         assert_eq!(code(&keys, unknown).await, Some(Code::ServiceUnavailable));
     }
