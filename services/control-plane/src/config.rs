@@ -11,11 +11,13 @@ struct Section {
     /// `key_id.secret` of a key that is an administrator's from the start on.
     bootstrap_admin_key: Secret,
     event_retention_days: u16,
+    /// `open` or `closed`.
+    auth_registration: String,
 }
 
 impl Default for Section {
     fn default() -> Self {
-        Self { bootstrap_admin_key: Secret::default(), event_retention_days: 30 }
+        Self { bootstrap_admin_key: Secret::default(), event_retention_days: 30, auth_registration: String::new() }
     }
 }
 
@@ -27,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) admin_key_ids: Vec<String>,
     /// How long events are kept.
     pub(crate) event_retention_days: u16,
+    /// Whether anybody may become a user.
+    pub(crate) registration_is_open: bool,
 }
 
 /// The key of `BOOTSTRAP_ADMIN_KEY`.
@@ -48,6 +52,12 @@ impl Config {
             administrator: administrator(&section.bootstrap_admin_key)?,
             admin_key_ids: platform.core.admin_key_ids.0.clone(),
             event_retention_days: section.event_retention_days,
+            registration_is_open: match section.auth_registration.as_str() {
+                "" => !platform.core.is_production(),
+                "open" => true,
+                "closed" => false,
+                _ => return Err(Error::new("auth_registration", "must be open or closed")),
+            },
         })
     }
 }
@@ -83,6 +93,16 @@ mod tests {
         }
         assert!(read(&[("BOOTSTRAP_ADMIN_KEY", "")]).unwrap().administrator.is_none());
         assert_eq!(read(&[("BOOTSTRAP_ADMIN_KEY", "a.b.c")]).unwrap().administrator.unwrap().id, "a");
+    }
+
+    #[test]
+    fn registration_is_open_except_in_production_unless_the_settings_say_otherwise() {
+        let production = [("IMAGO_ENV", "production"), ("JWT_SECRET", "0123456789012345678901234567890123")];
+        let is_open = |pairs: &[(&str, &str)]| read(pairs).unwrap().registration_is_open;
+        assert!(is_open(&[]) && !is_open(&production));
+        assert!(!is_open(&[("AUTH_REGISTRATION", "closed")]));
+        assert!(is_open(&[production.as_slice(), &[("AUTH_REGISTRATION", "open")]].concat()));
+        assert!(read(&[("AUTH_REGISTRATION", "ajar")]).unwrap_err().contains("AUTH_REGISTRATION"));
     }
 
     #[test]

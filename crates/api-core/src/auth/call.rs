@@ -22,7 +22,7 @@ use api_types::{
 use futures_util::{StreamExt as _, future::LocalBoxFuture};
 
 use super::{
-    ANONYMOUS, Caller,
+    ANONYMOUS, Caller, Credential,
     permission::{BodyLimit, Permission},
 };
 use crate::{
@@ -106,6 +106,18 @@ impl<P: Permission> Call<P> {
     pub async fn optional_body(&mut self) -> Result<Body, ApiError> {
         let bytes = self.json_bytes().await?;
         if bytes.trim_ascii().is_empty() { Ok(Body(Object::default())) } else { input::parse(&bytes).map(Body) }
+    }
+
+    /// Reads a JSON object, or a form whose values are texts; no body at all is an empty object.
+    ///
+    /// # Errors
+    /// As [`Call::body`].
+    pub async fn body_or_form(&mut self) -> Result<Body, ApiError> {
+        if essence(self.request.headers()).as_deref() == Some("application/x-www-form-urlencoded") {
+            let bytes = self.bytes().await?;
+            return input::parse_form(&bytes).map(Body);
+        }
+        self.optional_body().await
     }
 
     /// Reads a JSON value into a wire type: for internal routes, whose callers are our own clients.
@@ -235,8 +247,12 @@ async fn identify<P: Permission>(request: &HttpRequest, platform: &Platform) -> 
         count_address("open", request, platform)?;
         return Ok(nobody());
     }
-    match platform.auth.identify(request.headers()).await {
+    match platform.auth.identify(request).await {
         Ok(caller) => Ok(caller),
+        Err(error) if error.code() == Code::MissingAuthorization && P::OPTIONAL => {
+            count_address("open", request, platform)?;
+            Ok(nobody())
+        }
         Err(error) if error.code() == Code::MissingAuthorization && door_is_open::<P>(platform) => {
             Ok(anonymous(platform))
         }
@@ -256,7 +272,7 @@ fn count_address(what: &str, request: &HttpRequest, platform: &Platform) -> Resu
     }
 }
 
-/// The caller of an open route: without any right, and counted by its address.
+/// The caller who need not say who it is: without any right, and counted by its address.
 fn nobody() -> Caller {
     let principal = Principal {
         id: ANONYMOUS.to_owned(),
@@ -264,7 +280,7 @@ fn nobody() -> Caller {
         roles: std::collections::BTreeSet::new(),
         permissions: Vec::new(),
     };
-    Caller { principal, service: None, limits: None }
+    Caller { principal, service: None, limits: None, credential: Credential::None }
 }
 
 fn door_is_open<P: Permission>(platform: &Platform) -> bool {
@@ -280,7 +296,7 @@ fn anonymous(platform: &Platform) -> Caller {
         roles: [Role::Service].into(),
         permissions: Vec::new(),
     };
-    Caller { principal, service: None, limits: Some(limits) }
+    Caller { principal, service: None, limits: Some(limits), credential: Credential::None }
 }
 
 fn count(caller: &Caller, platform: &Platform) -> Result<(), ApiError> {
@@ -309,8 +325,15 @@ fn now_ms() -> u64 {
 
 /// No `Content-Type`, `application/json`, or `application/*+json`.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
-    let Ok(text) = value.to_str() else { return false };
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !headers.contains_key(CONTENT_TYPE) {
+        return true;
+    }
+    let essence = essence(headers).unwrap_or_default();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The media type of the body, in lower case and without parameters; `None` when it is not said in text.
+fn essence(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }

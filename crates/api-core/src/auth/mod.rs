@@ -4,20 +4,27 @@ mod call;
 mod jwt;
 mod keys;
 pub mod permission;
+mod sessions;
 
 pub use call::{Body, Call};
+pub use jwt::Signer;
 pub use keys::{KeySource, KeySourceError, Keys, split_key};
+pub use sessions::{SessionKeeper, SessionSource, SessionSourceError, Sessions};
 
 use std::sync::Arc;
 
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::{
+    HttpRequest,
+    http::header::{AUTHORIZATION, HeaderMap},
+};
 use api_client::token::TokenKey;
 use api_types::{
     auth::{Principal, Role},
     error::Code,
+    users::SessionId,
 };
 
-use crate::{error::ApiError, rate_limit::Limits, secret::Secret, settings::CommaList};
+use crate::{error::ApiError, rate_limit::Limits, secret::Secret, server, settings::CommaList};
 
 /// The principal of everyone without a credential, behind a door that the operator left open.
 pub const ANONYMOUS: &str = "anonymous";
@@ -30,9 +37,31 @@ pub struct Caller {
     pub service: Option<String>,
     /// The caller's own limits; `None` for our own services, which are not counted.
     pub limits: Option<Limits>,
+    pub credential: Credential,
+}
+
+/// How somebody proved who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// Not at all: the route or the door asks for nothing.
+    None,
+    Key,
+    /// A token of some other issuer, or of a service of ours.
+    Token,
+    /// A token that descends from a login.
+    Session(SessionId),
 }
 
 impl Caller {
+    /// The session that the caller's token descends from.
+    #[must_use]
+    pub fn session(&self) -> Option<&SessionId> {
+        match &self.credential {
+            Credential::Session(id) => Some(id),
+            Credential::None | Credential::Key | Credential::Token => None,
+        }
+    }
+
     #[must_use]
     pub fn id(&self) -> &str {
         &self.principal.id
@@ -60,6 +89,7 @@ impl Caller {
 #[derive(Debug)]
 pub struct Authenticator {
     keys: Keys,
+    sessions: Sessions,
     jwt: jwt::Verifier,
     service_tokens: TokenKey,
     admin_key_ids: CommaList,
@@ -70,9 +100,15 @@ pub struct Authenticator {
 const ADMIN_LIMITS: Limits = Limits { per_minute: 1_000_000, per_hour: 60_000_000 };
 
 impl Authenticator {
-    pub(crate) fn new(jwt_secret: &Secret, keys: Keys, admin_key_ids: CommaList, limits: Limits) -> Self {
+    pub(crate) fn new(
+        jwt_secret: &Secret,
+        (keys, sessions): (Keys, Sessions),
+        admin_key_ids: CommaList,
+        limits: Limits,
+    ) -> Self {
         Self {
             keys,
+            sessions,
             jwt: jwt::Verifier::new(jwt_secret),
             service_tokens: TokenKey::derive(jwt_secret.expose()),
             admin_key_ids,
@@ -85,17 +121,20 @@ impl Authenticator {
         &self.keys
     }
 
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     /// # Errors
     /// 401 with the reason; 503 when a key can be checked nowhere.
-    pub async fn identify(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
-        let token = credential(headers)?;
+    pub async fn identify(&self, request: &HttpRequest) -> Result<Caller, ApiError> {
+        let token = credential(request.headers())?;
         if let Some(header) = jwt::header_of(&token) {
             return if header.kid() == Some(api_client::token::KEY_ID) {
                 self.service(&token)
             } else {
-                let principal = self.jwt.verify(&token)?;
-                let limits = Some(self.default_limits(&principal));
-                Ok(Caller { principal, service: None, limits })
+                self.token(&token, request).await
             };
         }
         self.key(&token).await
@@ -108,6 +147,19 @@ impl Authenticator {
         token.matches('.').count() == 2 && self.service_tokens.verify(&token).is_ok()
     }
 
+    async fn token(&self, token: &str, request: &HttpRequest) -> Result<Caller, ApiError> {
+        let jwt::Verified { principal, session } = self.jwt.verify(token)?;
+        let credential = match session {
+            Some(session) => {
+                self.sessions.check(&session, || server::service_of(request)).await?;
+                Credential::Session(session)
+            }
+            None => Credential::Token,
+        };
+        let limits = Some(self.default_limits(&principal));
+        Ok(Caller { principal, service: None, limits, credential })
+    }
+
     fn service(&self, token: &str) -> Result<Caller, ApiError> {
         let call = self.service_tokens.verify(token).map_err(|error| invalid_token().caused_by(error))?;
         let principal = call.on_behalf_of.unwrap_or_else(|| Principal {
@@ -116,7 +168,7 @@ impl Authenticator {
             roles: [Role::Service].into(),
             permissions: Vec::new(),
         });
-        Ok(Caller { principal, service: Some(call.service), limits: None })
+        Ok(Caller { principal, service: Some(call.service), limits: None, credential: Credential::Token })
     }
 
     async fn key(&self, token: &str) -> Result<Caller, ApiError> {
@@ -134,7 +186,7 @@ impl Authenticator {
             per_minute: record.rate_limit_per_minute.unwrap_or(default.per_minute),
             per_hour: record.rate_limit_per_hour.unwrap_or(default.per_hour),
         };
-        Ok(Caller { principal, service: None, limits: Some(limits) })
+        Ok(Caller { principal, service: None, limits: Some(limits), credential: Credential::Key })
     }
 
     fn default_limits(&self, principal: &Principal) -> Limits {

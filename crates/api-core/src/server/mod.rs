@@ -9,7 +9,7 @@ mod pages;
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::{
-    App, HttpServer,
+    App, HttpRequest, HttpServer,
     dev::ServerHandle,
     middleware::{NormalizePath, TrailingSlash, from_fn},
     web,
@@ -68,6 +68,8 @@ pub fn start(platform: &Arc<Platform>, mounts: Vec<Mount>, workers: Vec<Worker>)
         running.handles.push(server.handle());
         running.servers.spawn(server);
     }
+    let (sessions, stop) = (Arc::clone(platform), running.stop.clone());
+    running.workers.spawn(async move { sessions.auth.sessions().follow(stop).await });
     for worker in workers {
         running.workers.spawn(worker(running.stop.clone()));
     }
@@ -105,6 +107,12 @@ pub fn asked_to_stop() -> std::io::Result<impl Future<Output = ()> + Send> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+/// The label of the service that a request has reached; empty for what no service answers.
+pub(crate) fn service_of(request: &HttpRequest) -> &'static str {
+    let front = request.app_data::<web::Data<Front>>();
+    front.zip(request.match_pattern()).map_or("", |(front, template)| front.service_of(&template))
 }
 
 fn http_server(platform: &Arc<Platform>, mount: Mount) -> std::io::Result<actix_web::dev::Server> {

@@ -6,11 +6,15 @@ use api_core::{
     error::ApiError,
     reply::Reply,
 };
-use api_types::{error::Code, events::EventBatch, keys::KeyLookup};
+use api_types::{error::Code, events::EventBatch, keys::KeyLookup, users::EndedAfter};
+use chrono::Utc;
 
 use crate::{
     App,
-    domain::events::{self, BATCH_MAX},
+    domain::{
+        events::{self, BATCH_MAX},
+        users::sessions,
+    },
     source,
 };
 
@@ -20,6 +24,14 @@ use crate::{
 pub(super) async fn look_up_key(mut call: Call<ServiceOnly>, app: web::Data<App>) -> Result<Reply, ApiError> {
     let lookup: KeyLookup = call.read().await?;
     Reply::ok(&source::look_up(&app.db, lookup).await?)
+}
+
+/// The sessions that ended after those that a service knows of.
+#[utoipa::path]
+#[post("/internal/v1/sessions/ended")]
+pub(super) async fn ended_sessions(mut call: Call<ServiceOnly>, app: web::Data<App>) -> Result<Reply, ApiError> {
+    let after: EndedAfter = call.read().await?;
+    Reply::ok(&sessions::ended_after(&app.db, after, Utc::now()).await?)
 }
 
 /// Take in events; those that are known already count for nothing.

@@ -4,6 +4,9 @@ mod error;
 mod input;
 mod internal;
 mod keys;
+mod sign_in;
+mod user_input;
+mod users;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -14,10 +17,20 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(keys::create_key)
         .service(keys::list_keys)
         .service(keys::get_key)
-        .service(keys::revoke_key);
+        .service(keys::revoke_key)
+        .service(sign_in::login)
+        .service(sign_in::refresh)
+        .service(sign_in::logout)
+        .service(sign_in::me)
+        .service(sign_in::change_me)
+        .service(sign_in::change_password)
+        .service(users::register)
+        .service(users::list_users)
+        .service(users::get_user)
+        .service(users::change_user);
 }
 
 /// The routes for our own services.
 pub(crate) fn internal_routes(config: &mut ServiceConfig<'_>) {
-    config.service(internal::look_up_key).service(internal::take_in_events);
+    config.service(internal::look_up_key).service(internal::take_in_events).service(internal::ended_sessions);
 }
