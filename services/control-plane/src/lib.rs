@@ -106,7 +106,8 @@ pub fn start_announcing(
     let database = Database::new(db.clone(), &migrations::Service::ControlPlane.migrations())?;
     // Here tokens of ended sessions are refused at once, whichever process ended them.
     platform.auth.sessions().kept_by(LABEL, Arc::new(StoreSessions(db.clone())));
-    let users = Users::new(db.clone(), Arc::clone(&platform), &config).map_err(|error| Error::new("jwt_secret", error))?;
+    let users =
+        Users::new(db.clone(), Arc::clone(&platform), &config).map_err(|error| Error::new("jwt_secret", error))?;
     let app = Arc::new(App { db, platform, config, users, prepared: AtomicBool::new(false) });
     let routes = mounted(&app, api::routes);
     let service = Service {

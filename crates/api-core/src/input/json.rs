@@ -187,7 +187,10 @@ mod tests {
     #[test]
     fn a_form_is_an_object_of_texts() {
         let form = parse_form(b"username=ada&password=a+b%26c&empty=").unwrap();
-        assert_eq!((&form["username"], &form["password"], &form["empty"]), (&"ada".into(), &"a b&c".into(), &"".into()));
+        assert_eq!(
+            (&form["username"], &form["password"], &form["empty"]),
+            (&"ada".into(), &"a b&c".into(), &"".into())
+        );
         for bad in [&b"a=1&a=2"[..], b"a=%00", b"%00=a"] {
             assert_eq!(parse_form(bad).unwrap_err().code(), Code::MalformedBody);
         }

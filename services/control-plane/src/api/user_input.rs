@@ -72,9 +72,7 @@ impl Rule for Role {
         let problem = match value {
             Value::String(text) => match text.parse() {
                 Ok(role) => return Ok(role),
-                Err(()) => {
-                    Problem::new(Code::InvalidFormat, format!("{field} must be one of admin, developer, user"))
-                }
+                Err(()) => Problem::new(Code::InvalidFormat, format!("{field} must be one of admin, developer, user")),
             },
             _ => Problem::new(Code::InvalidType, format!("{field} must be a text")),
         };
@@ -224,7 +222,8 @@ mod tests {
         let read = registration(body(json!({"role": "viewer"})).as_object().unwrap(), false).unwrap();
         assert_eq!((read.username.as_str(), read.email.as_str()), ("ada_1", "ada@example.com"));
         assert_eq!((read.role, read.is_active, read.avatar_url), (UserRole::User, true, None));
-        let read = registration(body(json!({"role": "service", "is_active": false})).as_object().unwrap(), true).unwrap();
+        let read =
+            registration(body(json!({"role": "service", "is_active": false})).as_object().unwrap(), true).unwrap();
         assert_eq!((read.role, read.is_active), (UserRole::Developer, false));
     }
 
@@ -250,7 +249,11 @@ mod tests {
             (json!({"preferences": {"a": "x".repeat(17_000)}}), ("preferences", "INVALID_RANGE")),
             (json!({"is_active": "yes"}), ("is_active", "INVALID_TYPE")),
         ] {
-            assert_eq!(problems(registration(body(change.clone()).as_object().unwrap(), true)), named(&[expected]), "{change}");
+            assert_eq!(
+                problems(registration(body(change.clone()).as_object().unwrap(), true)),
+                named(&[expected]),
+                "{change}"
+            );
         }
     }
 
@@ -274,14 +277,19 @@ mod tests {
     fn of_a_change_what_is_absent_stays_and_null_restores_the_default() {
         let of = |body: Value| change(body.as_object().unwrap());
         let none = of(json!({})).unwrap();
-        assert!(none.full_name.is_none() && none.role.is_none() && none.avatar_url.is_none() && none.password.is_none());
+        assert!(
+            none.full_name.is_none() && none.role.is_none() && none.avatar_url.is_none() && none.password.is_none()
+        );
         let nulls = of(json!({"role": null, "is_active": null, "preferences": null, "avatar_url": null})).unwrap();
         assert_eq!((nulls.role, nulls.is_active, nulls.avatar_url), (Some(UserRole::User), Some(true), Some(None)));
         assert_eq!(nulls.preferences, Some(serde_json::Map::new()));
         let required = problems(of(json!({"full_name": null, "email": null, "password": null})));
         let expected = ["full_name", "email", "password"].map(|field| (field, "REQUIRED_FIELD"));
         assert_eq!(required, named(&expected));
-        assert_eq!(of(json!({"email": "B@Example.com", "revision": 3})).unwrap().email.as_deref(), Some("b@example.com"));
+        assert_eq!(
+            of(json!({"email": "B@Example.com", "revision": 3})).unwrap().email.as_deref(),
+            Some("b@example.com")
+        );
     }
 
     #[test]

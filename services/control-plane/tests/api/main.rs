@@ -3,19 +3,28 @@
 #![cfg(test)]
 
 mod bootstrap;
+mod first_user;
 mod internal;
 mod keys;
+mod logins;
+mod me;
+mod people;
+mod refresh;
+mod register;
 mod revoking;
 mod rig;
+mod sessions;
 mod start;
+mod users;
 
 use rig::Rig;
 use test_support::assert_no_operation_is_open;
 
 #[tokio::test]
-async fn nothing_but_the_bootstrap_is_open() {
+async fn nothing_is_open_but_the_ways_in() {
     let rig = Rig::start(&[]).await;
-    assert_no_operation_is_open(&rig.service, &["POST /api/v1/auth/bootstrap"]).await;
+    let open = ["bootstrap", "login", "refresh", "register"].map(|name| format!("POST /api/v1/auth/{name}"));
+    assert_no_operation_is_open(&rig.service, &open.each_ref().map(String::as_str)).await;
 }
 
 #[tokio::test]

@@ -148,8 +148,7 @@ impl Users {
         address: &str,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
-        let (user, kept) =
-            self.user_of(caller).await?.zip(caller.session().cloned()).ok_or(Error::NoUser)?;
+        let (user, kept) = self.user_of(caller).await?.zip(caller.session().cloned()).ok_or(Error::NoUser)?;
         // A stolen token must not be a way to guess the password.
         let pair = Pair::new(&self.names, &user.username, address);
         let (id, looked_up) = (user.id, pair.clone());
@@ -166,9 +165,7 @@ impl Users {
         if !self.passwords.fits(current, Some(before.password_hash.clone())).await? {
             let failures = self
                 .db
-                .run::<_, Error>(move |conn| {
-                    Ok(store::users::failures::add(conn, &pair, throttle::window(now), now)?)
-                })
+                .run::<_, Error>(move |conn| Ok(store::users::failures::add(conn, &pair, throttle::window(now), now)?))
                 .await?;
             throttle::check(Some(failures), Allowed::These, now)?;
             return Err(Error::WrongPassword);
@@ -212,7 +209,11 @@ mod tests {
     #[test]
     fn what_is_not_named_stays_and_what_is_equal_is_no_change() {
         let before = stored();
-        let same = Change { full_name: Some(before.user.full_name.clone()), role: Some(before.user.role), ..Change::default() };
+        let same = Change {
+            full_name: Some(before.user.full_name.clone()),
+            role: Some(before.user.role),
+            ..Change::default()
+        };
         let (after, changed) = same.apply(&before, None);
         assert_eq!((after.user, changed), (before.user.clone(), Vec::new()));
         let other = Change {

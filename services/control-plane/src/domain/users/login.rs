@@ -14,8 +14,7 @@ use super::{
 };
 use crate::store;
 
-static LOGINS: LazyLock<Counters> =
-    LazyLock::new(|| Counters::new("imago_logins_total", "Logins tried", &["status"]));
+static LOGINS: LazyLock<Counters> = LazyLock::new(|| Counters::new("imago_logins_total", "Logins tried", &["status"]));
 
 /// Somebody at a door.
 #[derive(Debug)]
@@ -57,12 +56,7 @@ impl Users {
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] whatever is wrong, and it takes equally long; [`Error::Throttled`] after too many failures.
-    pub(crate) async fn login(
-        &self,
-        attempt: Attempt,
-        access_s: i64,
-        now: DateTime<Utc>,
-    ) -> Result<SignedIn, Error> {
+    pub(crate) async fn login(&self, attempt: Attempt, access_s: i64, now: DateTime<Utc>) -> Result<SignedIn, Error> {
         let result = self.try_login(attempt, access_s, now).await;
         match &result {
             Ok(signed_in) => {
@@ -93,7 +87,8 @@ impl Users {
                 Ok(store::users::find_by_login(conn, &name)?)
             })
             .await?;
-        let fits = self.passwords.fits(attempt.password, found.as_ref().map(|found| found.password_hash.clone())).await?;
+        let fits =
+            self.passwords.fits(attempt.password, found.as_ref().map(|found| found.password_hash.clone())).await?;
         match verdict(found, fits) {
             Ok(found) => self.let_in(found, pair, access_s, now).await,
             Err((user, reason)) => self.refuse(user, reason, pair, now).await,
@@ -118,8 +113,7 @@ impl Users {
                 let id = &found.user.id;
                 // And the account may have been closed, or the password changed, which ends all sessions but not this one.
                 let present = store::users::find_for_update(conn, id)?;
-                let is_same =
-                    |user: &StoredUser| user.user.is_active && user.password_hash == found.password_hash;
+                let is_same = |user: &StoredUser| user.user.is_active && user.password_hash == found.password_hash;
                 if !present.as_ref().is_some_and(is_same) {
                     return Err(Error::InvalidCredentials);
                 }

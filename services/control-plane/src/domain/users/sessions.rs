@@ -186,8 +186,7 @@ impl Users {
         access_s: i64,
         now: DateTime<Utc>,
     ) -> Result<Tokens, Error> {
-        let access_token =
-            self.signer.sign(user, session, access_s, now).map_err(|error| Error::Sign(error.into()))?;
+        let access_token = self.signer.sign(user, session, access_s, now).map_err(|error| Error::Sign(error.into()))?;
         Ok(Tokens {
             access_token,
             refresh_token,
@@ -258,7 +257,10 @@ mod tests {
     fn ids_and_tokens_have_the_published_form_and_the_token_is_not_what_is_stored() {
         let (fresh, token) = FreshSession::begin("usr_1".into(), Utc::now());
         let random = token.strip_prefix("rt_").unwrap();
-        assert!(random.len() == 43 && random.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)), "{token}");
+        assert!(
+            random.len() == 43 && random.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)),
+            "{token}"
+        );
         assert!(fresh.session.starts_with("ses_") && fresh.session.len() == 24);
         assert!(fresh.token_sha256.len() == 64 && !fresh.token_sha256.contains(random));
     }

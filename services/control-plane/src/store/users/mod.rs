@@ -66,7 +66,8 @@ struct Row {
 
 impl From<Row> for StoredUser {
     fn from(row: Row) -> Self {
-        let preferences = if let Value::Object(preferences) = row.preferences { preferences } else { Default::default() };
+        let preferences =
+            if let Value::Object(preferences) = row.preferences { preferences } else { Default::default() };
         Self {
             user: User {
                 id: row.id,

@@ -4,7 +4,9 @@ use api_types::users::{EndedSession, SessionId, UserId};
 use chrono::{DateTime, Utc};
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, OptionalExtension as _, PgConnection, QueryDsl as _,
-    QueryResult, RunQueryDsl as _, dsl::exists, select, sql_query,
+    QueryResult, RunQueryDsl as _,
+    dsl::exists,
+    select, sql_query,
     sql_types::{BigInt, Timestamptz},
 };
 
@@ -53,7 +55,8 @@ pub(crate) fn presented(conn: &mut PgConnection, token_sha256: &str) -> QueryRes
         .first(conn)
         .optional()?;
     let Some((session, expires_at, used_at)) = token else { return Ok(None) };
-    let (user, ended_at) = sessions::table.find(&session).select((sessions::user_id, sessions::ended_at)).first(conn)?;
+    let (user, ended_at) =
+        sessions::table.find(&session).select((sessions::user_id, sessions::ended_at)).first(conn)?;
     Ok(Some(Presented { session, user, expires_at, used_at, ended_at }))
 }
 
@@ -98,9 +101,8 @@ pub(crate) fn end(
         .set(last_ended_session::seq.eq(last_ended_session::seq + count))
         .returning(last_ended_session::seq)
         .get_result(conn)?;
-    let row = |(seq, id)| {
-        (ended_sessions::seq.eq(seq), ended_sessions::session_id.eq(id), ended_sessions::until.eq(until))
-    };
+    let row =
+        |(seq, id)| (ended_sessions::seq.eq(seq), ended_sessions::session_id.eq(id), ended_sessions::until.eq(until));
     // Three parameters each, of which a statement takes 65535.
     let numbered: Vec<(i64, &SessionId)> = (last - count + 1..).zip(&ended).collect();
     for part in numbered.chunks(10_000) {
