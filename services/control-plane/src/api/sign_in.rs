@@ -28,7 +28,7 @@ fn address<P: Permission>(call: &Call<P>) -> String {
     call.request().peer_addr().map_or_else(String::new, |peer| peer.ip().to_string())
 }
 
-/// Sign in, by username or email address; as JSON or as an OAuth2 form.
+/// Sign in, by username or email address; as JSON or as an OAuth 2 form.
 #[utoipa::path(
     tag = "sign-in",
     request_body(content((Login = "application/json"), (Login = "application/x-www-form-urlencoded"))),
@@ -44,7 +44,7 @@ pub(super) async fn login(mut call: Call<SignIn>, app: web::Data<App>) -> Result
     Reply::ok(&LoggedIn { tokens: signed_in.tokens, scope: signed_in.user.role, user: signed_in.user })
 }
 
-/// Exchange a refresh token for a new pair; as JSON, as an OAuth2 form, or in the query.
+/// Exchange a refresh token for a new pair; as JSON, as an OAuth 2 form, or in the query.
 #[utoipa::path(
     tag = "sign-in",
     request_body(content((Refresh = "application/json"), (Refresh = "application/x-www-form-urlencoded"))),

@@ -160,7 +160,7 @@ pub(super) fn passwords(body: &Object) -> Result<(Secret, Secret), ApiError> {
     Ok((current, new))
 }
 
-/// Reads a name and a password, as JSON or as OAuth2 clients send them.
+/// Reads a name and a password, as JSON or as OAuth 2 clients send them.
 pub(super) fn login(body: &Object) -> Result<(String, Secret), ApiError> {
     let mut fields = Fields::of(body);
     fields.optional("grant_type", &Choice(&["password"]));
