@@ -75,7 +75,7 @@ impl App {
 }
 
 /// What a person must be told, once; nothing keeps it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Announcement<'a> {
     /// No key exists; who has this makes the first one.
     BootstrapToken(&'a Secret),

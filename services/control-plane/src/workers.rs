@@ -11,6 +11,7 @@ use crate::{
     domain::{
         events,
         start::{self, FirstKey, Prepared, State},
+        usage,
         users::FirstAdministrator,
     },
 };
@@ -29,14 +30,15 @@ type Announce = Box<dyn Fn(Announcement<'_>) + Send + Sync>;
 
 pub(crate) fn all(app: &Arc<App>, announce: Announce) -> Vec<Worker> {
     let (preparing, relaying, purging) = (Arc::clone(app), Arc::clone(app), Arc::clone(app));
+    let (db, counts) = (app.db.clone(), app.db.clone());
     let sessions = Arc::clone(app);
-    let db = app.db.clone();
     vec![
         Box::new(move |stop| Box::pin(prepare(preparing, announce, stop))),
         Box::new(move |stop| Box::pin(relay(relaying, stop))),
         Box::new(move |stop| Box::pin(purge(purging, stop))),
         Box::new(move |stop| Box::pin(purge_sessions(sessions, stop))),
         Box::new(move |stop| Box::pin(idempotency::purger(db, stop))),
+        Box::new(move |stop| Box::pin(usage::purger(counts, stop))),
     ]
 }
 
@@ -81,7 +83,11 @@ async fn until_done<T, E: Into<anyhow::Error>, F: Future<Output = Result<T, E>>>
 fn tell(app: &App, Prepared { administrator, first_key }: Prepared, announce: &Announce) {
     let id = app.config.administrator.as_ref().map_or("", |key| key.id.as_str());
     match administrator {
-        Some(State::Created) => tracing::info!(key = id, "the administrator key was made"),
+        Some(State::Created) => {
+            // Somebody may have tried it before.
+            app.platform.auth.keys().forget(id);
+            tracing::info!(key = id, "the administrator key was made");
+        }
         Some(State::Replaced) => {
             app.platform.auth.keys().forget(id);
             tracing::info!(key = id, "the administrator key was given the secret and the rights of the settings");

@@ -4,7 +4,7 @@ use actix_web::{get, post, put, web};
 use api_core::{
     auth::{
         Call,
-        permission::{Anybody, Permission, SignIn},
+        permission::{Anybody, SignIn},
     },
     error::ApiError,
     reply::Reply,
@@ -23,11 +23,6 @@ use crate::{
     domain::users::{Attempt, sessions::ACCESS_S},
 };
 
-/// Where a request comes from.
-fn address<P: Permission>(call: &Call<P>) -> String {
-    call.request().peer_addr().map_or_else(String::new, |peer| peer.ip().to_string())
-}
-
 /// Sign in, by username or email address; as JSON or as an OAuth 2 form.
 #[utoipa::path(
     tag = "sign-in",
@@ -39,7 +34,7 @@ pub(super) async fn login(mut call: Call<SignIn>, app: web::Data<App>) -> Result
     app.check_prepared()?;
     let body = call.body_or_form().await?;
     let (name, password) = user_input::login(&body.0)?;
-    let attempt = Attempt { name, password, address: address(&call) };
+    let attempt = Attempt { name, password, address: call.origin()?.to_string() };
     let signed_in = app.users.login(attempt, ACCESS_S, Utc::now()).await?;
     Reply::ok(&LoggedIn { tokens: signed_in.tokens, scope: signed_in.user.role, user: signed_in.user })
 }
@@ -101,6 +96,6 @@ pub(super) async fn change_me(mut call: Call<Anybody>, app: web::Data<App>) -> R
 pub(super) async fn change_password(mut call: Call<Anybody>, app: web::Data<App>) -> Result<Reply, ApiError> {
     let body = call.body().await?;
     let passwords = user_input::passwords(&body.0)?;
-    app.users.change_password(&call.caller, passwords, &address(&call), Utc::now()).await?;
+    app.users.change_password(&call.caller, passwords, &call.origin()?.to_string(), Utc::now()).await?;
     Reply::ok(&PasswordChanged { changed: true })
 }

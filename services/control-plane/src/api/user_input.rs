@@ -50,12 +50,12 @@ impl Rule for NewPassword {
         if !(8..=128).contains(&text.chars().count()) {
             problems.push(Problem::new(Code::InvalidRange, format!("{field} must have 8 to 128 characters")));
         }
-        let kinds: [(fn(char) -> bool, &str); 3] = [
-            (char::is_uppercase, "uppercase letter"),
-            (char::is_lowercase, "lowercase letter"),
-            (|c| c.is_ascii_digit(), "digit"),
+        let kinds = [
+            (text.chars().any(char::is_uppercase), "uppercase letter"),
+            (text.chars().any(char::is_lowercase), "lowercase letter"),
+            (text.chars().any(|c| c.is_ascii_digit()), "digit"),
         ];
-        for (_, kind) in kinds.iter().filter(|(is, _)| !text.chars().any(is)) {
+        for (_, kind) in kinds.iter().filter(|(is_there, _)| !is_there) {
             let message = format!("Password must contain at least one {kind}");
             problems.push(Problem::new(Code::InvalidFormat, message));
         }

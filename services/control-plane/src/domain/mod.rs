@@ -5,4 +5,5 @@ pub(crate) mod grants;
 pub(crate) mod keys;
 pub(crate) mod secrets;
 pub(crate) mod start;
+pub(crate) mod usage;
 pub(crate) mod users;

@@ -4,6 +4,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod events;
 pub(crate) mod keys;
 mod schema;
+pub(crate) mod usage;
 pub(crate) mod users;
 
 use diesel::result::{DatabaseErrorKind, Error as QueryError};

@@ -89,9 +89,12 @@ impl Users {
             .await?;
         let fits =
             self.passwords.fits(attempt.password, found.as_ref().map(|found| found.password_hash.clone())).await?;
-        match verdict(found, fits) {
-            Ok(found) => self.let_in(found, pair, access_s, now).await,
-            Err((user, reason)) => self.refuse(user, reason, pair, now).await,
+        match (verdict(found.as_ref(), fits), found) {
+            (None, Some(found)) => self.let_in(found, pair, access_s, now).await,
+            (reason, found) => {
+                let reason = reason.unwrap_or(Reason::UnknownUser);
+                self.refuse(found.map(|found| found.user), reason, pair, now).await
+            }
         }
     }
 
@@ -125,7 +128,7 @@ impl Users {
                 Ok(user)
             })
             .await?;
-        let tokens = self.tokens(&user, &session, refresh_token, access_s, now)?;
+        let tokens = self.tokens(&user, (&session, refresh_token), access_s, now)?;
         Ok(SignedIn { tokens, user })
     }
 
@@ -156,13 +159,13 @@ impl Users {
     }
 }
 
-/// Whether somebody may come in, judged after the password was looked at in any case.
-fn verdict(found: Option<StoredUser>, fits: bool) -> Result<StoredUser, (Option<User>, Reason)> {
+/// Why somebody may not come in, judged after the password was looked at in any case.
+fn verdict(found: Option<&StoredUser>, fits: bool) -> Option<Reason> {
     match found {
-        None => Err((None, Reason::UnknownUser)),
-        Some(found) if !fits => Err((Some(found.user), Reason::WrongPassword)),
-        Some(found) if !found.user.is_active => Err((Some(found.user), Reason::Inactive)),
-        Some(found) => Ok(found),
+        None => Some(Reason::UnknownUser),
+        Some(_) if !fits => Some(Reason::WrongPassword),
+        Some(found) if !found.user.is_active => Some(Reason::Inactive),
+        Some(_) => None,
     }
 }
 
@@ -173,12 +176,12 @@ mod tests {
 
     #[test]
     fn only_an_active_user_with_the_right_password_comes_in() {
-        let reason = |found, fits| verdict(found, fits).map(drop).map_err(|(_, reason)| reason);
+        let active = stored();
         let mut inactive = stored();
         inactive.user.is_active = false;
-        assert_eq!(reason(Some(stored()), true), Ok(()));
-        assert_eq!(reason(Some(stored()), false), Err(Reason::WrongPassword));
-        assert_eq!(reason(Some(inactive), true), Err(Reason::Inactive));
-        assert_eq!(reason(None, true), Err(Reason::UnknownUser));
+        assert_eq!(verdict(Some(&active), true), None);
+        assert_eq!(verdict(Some(&active), false), Some(Reason::WrongPassword));
+        assert_eq!(verdict(Some(&inactive), true), Some(Reason::Inactive));
+        assert_eq!(verdict(None, true), Some(Reason::UnknownUser));
     }
 }

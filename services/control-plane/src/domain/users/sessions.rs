@@ -143,7 +143,7 @@ impl Users {
             .await?;
         match refreshed {
             Refreshed::GoesOn(user, session, refresh_token) => {
-                self.tokens(&user, &session, refresh_token, access_s, now)
+                self.tokens(&user, (&session, refresh_token), access_s, now)
             }
             Refreshed::Refused(error, ended) => {
                 self.tell(&ended);
@@ -181,8 +181,7 @@ impl Users {
     pub(super) fn tokens(
         &self,
         user: &User,
-        session: &SessionId,
-        refresh_token: String,
+        (session, refresh_token): (&SessionId, String),
         access_s: i64,
         now: DateTime<Utc>,
     ) -> Result<Tokens, Error> {
