@@ -13,6 +13,7 @@ use crate::{
 
 const LOOKUP: &str = "/internal/v1/keys/lookup";
 const EVENTS: &str = "/internal/v1/events";
+const ENDED: &str = "/internal/v1/sessions/ended";
 
 fn digest(secret: &str) -> String {
     hex::encode(Sha256::digest(secret))
@@ -33,7 +34,7 @@ fn event(number: u32, kind: &str) -> Value {
 #[tokio::test]
 async fn internal_routes_do_not_exist_for_anybody_but_services() {
     let rig = Rig::start(&[]).await;
-    for path in [LOOKUP, EVENTS] {
+    for path in [LOOKUP, EVENTS, ENDED] {
         for client in [rig.service.client(), rig.admin(), rig.service.client().admin()] {
             client.post(path, &json!({})).await.error(404, "NOT_FOUND_ERROR.ENDPOINT_NOT_FOUND");
         }
