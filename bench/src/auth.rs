@@ -157,16 +157,16 @@ pub(crate) async fn run(target: &Target) -> anyhow::Result<()> {
     agents::make_agent(target, &id).await?;
     let key = make_key(target).await?;
     let server = Server::start()?;
-    let bare = Request::get(format!("/bare/{id}"), "");
-    let guarded = Request::get(format!("/api/v1/agents/{id}"), &format!("authorization: Bearer {key}\r\n"));
+    let open = Request::get(format!("/bare/{id}"), "");
+    let closed = Request::get(format!("/api/v1/agents/{id}"), &format!("authorization: Bearer {key}\r\n"));
     println!("authentication and limits, one handler with and without, {ROUNDS} rounds of {:?}", target.time);
     let (mut ratios, mut added_us) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let [without, with] = pair(&server, CONNECTIONS, target.time, [&bare, &guarded]).await?;
+        let [without, with] = pair(&server, CONNECTIONS, target.time, [&open, &closed]).await?;
         agents::print("32 without", &without);
         agents::print("32 with", &with);
         ratios.push(with.per_second() / without.per_second());
-        let [without, with] = pair(&server, 1, target.time / 2, [&bare, &guarded]).await?;
+        let [without, with] = pair(&server, 1, target.time / 2, [&open, &closed]).await?;
         agents::print("1 without", &without);
         agents::print("1 with", &with);
         added_us.push((with.percentile_ms(50) - without.percentile_ms(50)) * 1000.0);

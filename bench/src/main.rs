@@ -94,7 +94,7 @@ fn main() -> anyhow::Result<()> {
         match cli.what {
             What::Read => agents::read(&target).await,
             What::Create => agents::create(&target).await,
-            What::Events => events::run(&target),
+            What::Events => events::run(&target).await,
             What::Auth => auth::run(&target).await,
             What::Search { passages } => search::run(&target, passages).await,
             What::Floor => floor::serve(&target.database_url).await,
