@@ -6,6 +6,7 @@
 
 mod agents;
 mod auth;
+mod events;
 mod floor;
 mod load;
 mod memory;
@@ -39,6 +40,8 @@ enum What {
         #[arg(long, default_value_t = 100_000)]
         passages: i64,
     },
+    /// 5,000 events a second from an outbox to the event log, against plain inserts of the same rows.
+    Events,
     /// Resident memory and start-up time of each service by itself.
     Memory,
     /// The bare handler itself.
@@ -91,6 +94,7 @@ fn main() -> anyhow::Result<()> {
         match cli.what {
             What::Read => agents::read(&target).await,
             What::Create => agents::create(&target).await,
+            What::Events => events::run(&target).await,
             What::Auth => auth::run(&target).await,
             What::Search { passages } => search::run(&target, passages).await,
             What::Floor => floor::serve(&target.database_url).await,

@@ -14,3 +14,4 @@ pub mod keys;
 pub mod knowledge;
 pub mod skills;
 pub mod time;
+pub mod users;

@@ -2,14 +2,35 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod events;
+pub(crate) mod intake;
 pub(crate) mod keys;
 mod schema;
 pub(crate) mod usage;
+pub(crate) mod users;
+
+use diesel::result::{DatabaseErrorKind, Error as QueryError};
 
 use crate::domain;
 
-impl From<diesel::result::Error> for domain::keys::Error {
-    fn from(error: diesel::result::Error) -> Self {
+impl From<QueryError> for domain::keys::Error {
+    fn from(error: QueryError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<QueryError> for domain::users::Error {
+    fn from(error: QueryError) -> Self {
+        if let QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, information) = &error {
+            let field = match information.constraint_name() {
+                Some("users_username") => Some("username"),
+                Some("users_email") => Some("email"),
+                _ => None,
+            };
+            if let Some(field) = field {
+                // Who knows what was to be stored says what it was.
+                return Self::Taken { field, value: String::new() };
+            }
+        }
         Self::Store(error.into())
     }
 }
