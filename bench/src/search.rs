@@ -20,8 +20,9 @@ use crate::{
     load::{self, Request},
 };
 
-const RECORD: &str = "bench:passages";
 const BATCH: usize = 1000;
+/// About as many as an agent with a few cycles has.
+const PASSAGES_PER_RECORD: i64 = 100;
 const QUERIES: usize = 200;
 const NEAREST: i64 = 10;
 /// As the knowledge builder searches.
@@ -144,12 +145,15 @@ fn count(conn: &mut PgConnection) -> anyhow::Result<i64> {
 }
 
 async fn fill(conn: &mut PgConnection, embedder: &Embedder, passages: i64) -> anyhow::Result<()> {
-    conn.batch_execute(
+    sql_query(
         "INSERT INTO knowledge_records (knowledge_id, identifier, lookup, entity_type, type_key, deepening_cycles, cycles_run, \
          stopped_early, rounds, sources, run_id, created_by, created_at, updated_at) \
-         VALUES ('bench:passages', 'passages', 'passages', 'bench', 'bench', 0, 0, false, '[]', '[]', gen_random_uuid(), 'bench', now(), now()) \
-         ON CONFLICT DO NOTHING",
-    )?;
+         SELECT 'bench:' || n, 'passages ' || n, 'passages ' || n, 'bench', 'bench', 0, 0, false, '[]', '[]', gen_random_uuid(), 'bench', \
+         now(), now() FROM generate_series(0, $1 / $2) n ON CONFLICT DO NOTHING",
+    )
+    .bind::<BigInt, _>(passages)
+    .bind::<BigInt, _>(PASSAGES_PER_RECORD)
+    .execute(conn)?;
     let have = count(conn)?;
     let (mut random, mut position, started) = (StdRng::seed_from_u64(u64::try_from(have)?), have, Instant::now());
     while position < passages {
@@ -159,10 +163,10 @@ async fn fill(conn: &mut PgConnection, embedder: &Embedder, passages: i64) -> an
         sql_query(
             "INSERT INTO knowledge_items (knowledge_id, given, position, item_id, text, quality_score, trust_score, \
              completeness_score, source, confidence, found_at, attributes, metadata, embedding, embedding_model) \
-             SELECT $1, true, $2 + n, 'kn_' || substr(md5($2::text || n::text), 1, 20), text, 1, 1, 1, 'User', 1, now(), '{}', '{}', \
+             SELECT 'bench:' || ($2 + n - 1) / $1, true, $2 + n, 'kn_' || substr(md5($2::text || n::text), 1, 20), text, 1, 1, 1, 'User', 1, now(), '{}', '{}', \
              vector::vector(384), $5 FROM unnest($3, $4) WITH ORDINALITY AS rows (text, vector, n)",
         )
-        .bind::<Text, _>(RECORD)
+        .bind::<BigInt, _>(PASSAGES_PER_RECORD)
         .bind::<BigInt, _>(position)
         .bind::<Array<Text>, _>(&texts)
         .bind::<Array<Text>, _>(&vectors)

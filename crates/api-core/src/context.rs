@@ -11,7 +11,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
-use crate::rate_limit::Allowance;
+use crate::{door::Door, rate_limit::Allowance};
 
 tokio::task_local! {
     static CURRENT: Arc<Context>;
@@ -21,6 +21,8 @@ tokio::task_local! {
 #[derive(Debug)]
 pub struct Context {
     pub request_id: Uuid,
+    /// The API that the request was made of.
+    door: Door,
     pub deadline: Instant,
     /// The services that the request has passed through before this one, by its own account.
     via: Vec<String>,
@@ -35,12 +37,27 @@ impl Context {
     pub fn new(request_id: Uuid, time_limit: Duration, via: Vec<String>) -> Self {
         Self {
             request_id,
+            door: Door::Native,
             deadline: Instant::now() + time_limit,
             via,
             caller: OnceLock::new(),
             allowance: OnceLock::new(),
             warnings: Mutex::new(Vec::new()),
         }
+    }
+
+    pub(crate) fn through(mut self, door: Door) -> Self {
+        self.door = door;
+        self
+    }
+
+    /// The request's id, as its door writes it.
+    pub(crate) fn shown_request_id(&self) -> String {
+        self.door.request_id(self.request_id)
+    }
+
+    pub(crate) fn door(&self) -> Door {
+        self.door
     }
 
     pub(crate) fn identified(&self, principal: Principal, is_service: bool, allowance: Option<Allowance>) {
@@ -88,10 +105,16 @@ pub fn current() -> Option<Arc<Context>> {
     CURRENT.try_with(Arc::clone).ok()
 }
 
-/// The request's id; a new one outside of requests.
+/// The request's id, as its door writes it; a new one outside of requests.
 #[must_use]
 pub fn request_id() -> String {
-    current().map_or_else(Uuid::new_v4, |context| context.request_id).to_string()
+    current().map_or_else(|| Uuid::new_v4().to_string(), |context| context.shown_request_id())
+}
+
+/// The door that the request being served came through; the native one outside of requests.
+#[must_use]
+pub fn door() -> Door {
+    current().map_or(Door::Native, |context| context.door())
 }
 
 /// Tells the caller, in `meta.warnings`, of input that was ignored.

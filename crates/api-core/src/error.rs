@@ -3,24 +3,20 @@
 use std::fmt;
 
 use actix_web::{
-    HttpResponse, ResponseError,
+    HttpResponse, HttpResponseBuilder, ResponseError,
     http::{StatusCode, header},
 };
 use api_client::ClientError;
 use api_types::{
-    envelope::{Failure, Meta},
-    error::{Code, Detail, ErrorBody},
-    time,
+    ains::AinsCode,
+    error::{Code, Detail},
 };
-use chrono::Utc;
+use serde_json::{Map, Value};
 
 use crate::{
     context,
     db::{self, Unavailable, is_connection_loss},
 };
-
-/// Where people read about errors.
-const DOCUMENTATION_URL: &str = "/docs";
 
 /// An error as its caller gets it, with the cause that only the log gets.
 pub struct ApiError(Box<Parts>);
@@ -32,6 +28,10 @@ struct Parts {
     retry_after_s: Option<u64>,
     suggestions: Vec<String>,
     allow: Option<String>,
+    /// What the AINS door answers in place of `code`.
+    ains: Option<AinsCode>,
+    /// What doors with room for it tell beside the message.
+    extras: Map<String, Value>,
     source: Option<anyhow::Error>,
 }
 
@@ -44,6 +44,8 @@ impl ApiError {
             retry_after_s: None,
             suggestions: Vec::new(),
             allow: None,
+            ains: None,
+            extras: Map::new(),
             source: None,
         }))
     }
@@ -113,6 +115,20 @@ impl ApiError {
         self
     }
 
+    /// What the AINS door answers, where the code alone does not tell.
+    #[must_use]
+    pub fn ains(mut self, code: AinsCode) -> Self {
+        self.0.ains = Some(code);
+        self
+    }
+
+    /// Adds an entry to the `details` of doors where they are an object.
+    #[must_use]
+    pub fn extra(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.extras.insert(name.to_owned(), value.into());
+        self
+    }
+
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
@@ -131,6 +147,34 @@ impl ApiError {
     #[must_use]
     pub fn suggestions(&self) -> &[String] {
         &self.0.suggestions
+    }
+
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
+        self.0.retry_after_s
+    }
+
+    pub(crate) fn ains_code(&self) -> Option<AinsCode> {
+        self.0.ains
+    }
+
+    pub(crate) fn extras(&self) -> &Map<String, Value> {
+        &self.0.extras
+    }
+
+    /// An answer of this status with the headers that the error asks for, for a door to fill.
+    pub(crate) fn response(&self, status: u16) -> HttpResponseBuilder {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::build(status);
+        if let Some(seconds) = self.0.retry_after_s {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(methods) = &self.0.allow {
+            response.insert_header((header::ALLOW, methods.as_str()));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        response
     }
 }
 
@@ -178,42 +222,7 @@ impl ResponseError for ApiError {
             }
             None => tracing::debug!(code = code.as_str(), "{message}"),
         }
-        let request_id = context::request_id();
-        let timestamp = time::format(Utc::now());
-        let body = Failure {
-            success: false,
-            error: ErrorBody {
-                code: code.as_str().to_owned(),
-                category: code.category().to_owned(),
-                message: message.clone(),
-                details: self.0.details.clone(),
-                request_id: request_id.clone(),
-                timestamp: timestamp.clone(),
-                documentation_url: DOCUMENTATION_URL.to_owned(),
-                retry_after: self.0.retry_after_s,
-                suggestions: self.0.suggestions.clone(),
-            },
-            meta: Meta {
-                request_id,
-                timestamp,
-                version: "v1".to_owned(),
-                pagination: None,
-                deprecated: None,
-                deprecation_notice: None,
-                warnings: Vec::new(),
-            },
-        };
-        let mut response = HttpResponse::build(self.status_code());
-        if let Some(seconds) = self.0.retry_after_s {
-            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
-        }
-        if let Some(methods) = &self.0.allow {
-            response.insert_header((header::ALLOW, methods.as_str()));
-        }
-        if code.status() == 401 {
-            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
-        }
-        response.json(body)
+        context::door().render(self)
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod context;
 pub mod db;
+pub mod door;
 pub mod error;
 pub mod health;
 pub mod idempotency;

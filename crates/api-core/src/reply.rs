@@ -1,4 +1,4 @@
-//! The answer of a handler that succeeded, in the envelope of the native door.
+//! The answer of a handler that succeeded: in the envelope of the native door, or flat.
 
 use actix_web::{
     HttpRequest, HttpResponse, Responder,
@@ -28,7 +28,7 @@ pub struct Reply {
     pagination: Option<Pagination>,
     notice: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// A stored answer that is sent again as it was.
+    /// A body that is final: a stored answer, or one without an envelope.
     replay: Option<String>,
 }
 
@@ -60,6 +60,26 @@ impl Reply {
     /// When `data` cannot be written as JSON.
     pub fn created(data: &impl Serialize) -> Result<Self, ApiError> {
         Self::new(StatusCode::CREATED, data)
+    }
+
+    /// 200 with a body that is `data` itself, for doors without envelopes.
+    ///
+    /// # Errors
+    /// When `data` cannot be written as JSON.
+    pub fn flat(data: &impl Serialize) -> Result<Self, ApiError> {
+        let mut reply = Self::raw(StatusCode::OK, RawValue::NULL.to_owned());
+        reply.replay = Some(serde_json::to_string(data).map_err(ApiError::internal)?);
+        Ok(reply)
+    }
+
+    /// As [`Reply::flat`], 201.
+    ///
+    /// # Errors
+    /// When `data` cannot be written as JSON.
+    pub fn flat_created(data: &impl Serialize) -> Result<Self, ApiError> {
+        let mut reply = Self::flat(data)?;
+        reply.status = StatusCode::CREATED;
+        Ok(reply)
     }
 
     /// 200 with a page of a list.

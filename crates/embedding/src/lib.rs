@@ -4,6 +4,9 @@
 //! `OpenAI` embeddings API, or hashed words when there is neither. The crate knows no database and
 //! no API of ours, and opens no connection but through the client it is given.
 
+// Named only for its feature: see the workspace manifest.
+use gemm as _;
+
 mod cache;
 mod config;
 mod error;

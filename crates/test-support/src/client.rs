@@ -172,6 +172,29 @@ impl Answer {
         error
     }
 
+    /// The body of an AINS answer of this status, which has no envelope.
+    ///
+    /// # Panics
+    /// When the status is another one.
+    #[track_caller]
+    pub fn ains(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.body.clone()
+    }
+
+    /// The error of an AINS answer, in the shape that all of them have.
+    ///
+    /// # Panics
+    /// When it is another error, or no whole one.
+    #[track_caller]
+    pub fn ains_error(&self, status: u16, code: &str) -> Value {
+        let error = self.body["error"].clone();
+        assert_eq!((self.status, error["code"].as_str()), (status, Some(code)), "{}", self.text);
+        assert!(error["details"].is_object() && error["timestamp"].is_string(), "{}", self.text);
+        assert_eq!(error["request_id"].as_str(), Some(self.header("x-request-id")), "{}", self.text);
+        error
+    }
+
     /// The fields that a failure blames, in order.
     #[must_use]
     pub fn fields(&self) -> Vec<String> {

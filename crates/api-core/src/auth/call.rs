@@ -5,6 +5,7 @@
 
 use std::{
     marker::PhantomData,
+    ops::RangeInclusive,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -16,6 +17,7 @@ use actix_web::{
     web::{self, BytesMut},
 };
 use api_types::{
+    ains::Window,
     auth::{Principal, Role},
     error::Code,
 };
@@ -36,6 +38,8 @@ use crate::{
 
 /// Requests from one address that nobody vouches for: failed sign-ins, and calls of open routes.
 const REFUSED_LIMITS: Limits = Limits { per_minute: 600, per_hour: u64::MAX };
+/// Rows of a list by window, unless the caller asks for another number.
+const WINDOW_DEFAULT: i64 = 50;
 /// Room for the fields around an uploaded document.
 const DOCUMENT_FIELDS_BYTES: usize = 1 << 20;
 
@@ -77,9 +81,10 @@ impl<P: Permission> FromRequest for Call<P> {
                 let scope = P::ANY_OF[0];
                 let message = format!("Permission '{scope}' required");
                 tracing::info!(principal = caller.id(), scope, "access refused");
-                return Err(ApiError::new(Code::InsufficientPermissions, message));
+                return Err(ApiError::new(Code::InsufficientPermissions, message).extra("required_scope", scope));
             }
             counted?;
+            check_version(&request)?;
             if request.match_info().iter().any(|(_, value)| value.contains('\0')) {
                 // No name of ours holds one, and the database takes none.
                 return Err(ApiError::new(Code::ResourceNotFound, "Nothing has this name"));
@@ -190,6 +195,56 @@ impl<P: Permission> Call<P> {
         self.request.headers().get_all("prefer").filter_map(|value| value.to_str().ok()).any(prefers)
     }
 
+    /// The part of a list that is asked for with `limit` and `offset`.
+    ///
+    /// # Errors
+    /// 400 on doors that answer so, for a limit outside 1–100 or a negative offset.
+    pub fn window(&self) -> Result<Window, ApiError> {
+        self.window_of(WINDOW_DEFAULT)
+    }
+
+    /// As [`Call::window`], with another default for `limit`.
+    ///
+    /// # Errors
+    /// As [`Call::window`].
+    pub fn window_of(&self, limit: i64) -> Result<Window, ApiError> {
+        let limit = self.query_integer("limit", 1..=100)?.unwrap_or(limit);
+        let offset = self.query_integer("offset", 0..=i64::MAX)?.unwrap_or(0);
+        Ok(Window { limit, offset })
+    }
+
+    /// A query parameter that is a whole number.
+    ///
+    /// # Errors
+    /// 422 (400 on the AINS door) naming it, when it is none or out of range.
+    pub fn query_integer(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, ApiError> {
+        let Some(text) = self.query(name) else { return Ok(None) };
+        let number: Option<i64> = text.parse().ok();
+        match number.filter(|number| range.contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => {
+                let message = match *range.end() {
+                    i64::MAX => format!("{name} must be an integer of at least {}", range.start()),
+                    end => format!("{name} must be an integer between {} and {end}", range.start()),
+                };
+                Err(ApiError::field(Code::InvalidRange, name, message))
+            }
+        }
+    }
+
+    /// A query parameter that is `true` or `false`.
+    ///
+    /// # Errors
+    /// 422 (400 on the AINS door) naming it, when it is neither.
+    pub fn query_boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.query(name).as_deref() {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(ApiError::field(Code::InvalidFormat, name, format!("{name} must be true or false"))),
+        }
+    }
+
     /// Paging, filters and sorting as asked for.
     ///
     /// # Errors
@@ -220,6 +275,15 @@ fn check_announced_length<P: Permission>(request: &HttpRequest, platform: &Platf
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let limit = body_limit::<P>(platform);
     if announced.is_some_and(|length| length > limit) { Err(too_large(limit)) } else { Ok(()) }
+}
+
+/// A request may say which version of the door it wants.
+fn check_version(request: &HttpRequest) -> Result<(), ApiError> {
+    let Some(asked) = request.headers().get("api-version") else { return Ok(()) };
+    if asked.to_str().is_ok_and(|asked| context::door().speaks(asked)) {
+        return Ok(());
+    }
+    Err(ApiError::new(Code::MalformedBody, "API-Version must be 1, v1, 1.0 or 1.0.0"))
 }
 
 async fn identify<P: Permission>(request: &HttpRequest, platform: &Platform) -> Result<Caller, ApiError> {

@@ -49,6 +49,18 @@ impl Caller {
         self.is_service() || scopes.iter().any(|scope| self.principal.may(scope))
     }
 
+    /// Whether the caller may act for a tenant: its own, or any with scope `*`.
+    #[must_use]
+    pub fn acts_for(&self, client_id: &str) -> bool {
+        self.may_any(&["*"]) || self.principal.client_id == client_id
+    }
+
+    /// The tenant that the caller is restricted to; `None` with scope `*`.
+    #[must_use]
+    pub fn only_client(&self) -> Option<&str> {
+        (!self.may_any(&["*"])).then_some(self.principal.client_id.as_str())
+    }
+
     /// The id to restrict reads to, when the caller sees only what it created.
     #[must_use]
     pub fn only_own(&self) -> Option<&str> {

@@ -99,10 +99,13 @@ impl<'a> Fields<'a> {
             }
             return Ok(());
         }
-        let details = self
-            .problems
-            .into_iter()
-            .map(|problem| (problem.code, detail(problem.code, &problem.below, &problem.message)));
+        let details = self.problems.into_iter().map(|problem| {
+            let mut detail = detail(problem.code, &problem.below, &problem.message);
+            if let Some(code) = problem.ains {
+                code.as_str().clone_into(&mut detail.code);
+            }
+            (problem.code, detail)
+        });
         ApiError::fields(details.collect()).map_or(Ok(()), Err)
     }
 

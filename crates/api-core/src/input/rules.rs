@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use api_types::error::Code;
+use api_types::{ains::AinsCode, error::Code};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -12,13 +12,15 @@ use super::{Fields, Object};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     pub code: Code,
+    /// What the AINS door calls it, where it has a code of its own for the field.
+    pub ains: Option<AinsCode>,
     pub below: String,
     pub message: String,
 }
 
 impl Problem {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, below: String::new(), message: message.into() }
+        Self { code, ains: None, below: String::new(), message: message.into() }
     }
 
     /// The same problem, of a part of the value.
@@ -36,6 +38,27 @@ pub trait Rule {
     /// # Errors
     /// All that is wrong, in order; never an empty list.
     fn read(&self, field: &str, value: &Value) -> Result<Self::Out, Vec<Problem>>;
+}
+
+/// The same rule, whose problems have a code of their own on the AINS door.
+pub const fn coded<R>(rule: R, code: AinsCode) -> Coded<R> {
+    Coded { rule, code }
+}
+
+/// See [`coded`].
+#[derive(Debug, Clone, Copy)]
+pub struct Coded<R> {
+    rule: R,
+    code: AinsCode,
+}
+
+impl<R: Rule> Rule for Coded<R> {
+    type Out = R::Out;
+
+    fn read(&self, field: &str, value: &Value) -> Result<R::Out, Vec<Problem>> {
+        let named = |problem| Problem { ains: Some(self.code), ..problem };
+        self.rule.read(field, value).map_err(|problems| problems.into_iter().map(named).collect())
+    }
 }
 
 fn one<T>(code: Code, message: impl Into<String>) -> Result<T, Vec<Problem>> {

@@ -26,13 +26,13 @@ use uuid::Uuid;
 use super::front::Front;
 use crate::{
     context::{self, Context},
+    door::Door,
     error::ApiError,
     metrics::{HTTP_DURATION, HTTP_REQUESTS},
     platform::Platform,
 };
 
 const FIXED_HEADERS: &[(&str, &str)] = &[
-    ("x-api-version", "v1"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("x-xss-protection", "1; mode=block"),
@@ -63,7 +63,9 @@ pub(super) async fn request<B: MessageBody + 'static>(
     let is_service = platform.auth.is_service(request.headers());
     let announced = announced_limit(request.headers()).filter(|_| is_service);
     let limit = announced.map_or(limit, |left| left.min(limit));
-    let context = Arc::new(Context::new(request_id(request.headers()), limit, via(request.headers())));
+    let door = Door::of(request.path());
+    let context = Context::new(request_id(door, request.headers()), limit, via(request.headers()));
+    let context = Arc::new(context.through(door));
     let origin = allowed_origin(&platform, request.headers());
     let (method, path) = (request.method().clone(), request.path().to_owned());
     let span = span(&request, &context);
@@ -150,10 +152,9 @@ impl Drop for Slot<'_> {
     }
 }
 
-fn request_id(headers: &HeaderMap) -> Uuid {
+fn request_id(door: Door, headers: &HeaderMap) -> Uuid {
     let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
-    let hyphenated = given.filter(|text| text.len() == 36);
-    hyphenated.and_then(|text| text.parse().ok()).unwrap_or_else(Uuid::new_v4)
+    given.and_then(|text| door.read_request_id(text)).unwrap_or_else(Uuid::now_v7)
 }
 
 fn via(headers: &HeaderMap) -> Vec<String> {
@@ -210,6 +211,8 @@ fn decorate(headers: &mut HeaderMap, context: &Context, origin: Option<&HeaderVa
     for (name, value) in FIXED_HEADERS {
         put(name, value);
     }
+    let (name, version) = context.door().version_header();
+    put(name, version);
     if let Some(allowance) = context.allowance() {
         put("x-ratelimit-limit", &allowance.limit.to_string());
         put("x-ratelimit-remaining", &allowance.remaining.to_string());
@@ -217,7 +220,7 @@ fn decorate(headers: &mut HeaderMap, context: &Context, origin: Option<&HeaderVa
     }
     // A replayed answer keeps the id that its body names.
     let replayed = headers.contains_key("idempotent-replayed") && headers.contains_key("x-request-id");
-    if !replayed && let Ok(id) = HeaderValue::from_str(&context.request_id.to_string()) {
+    if !replayed && let Ok(id) = HeaderValue::from_str(&context.shown_request_id()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
     if let Some(origin) = origin {

@@ -4,6 +4,7 @@
 
 mod credentials;
 mod database;
+mod doors;
 mod headers;
 mod idempotency;
 mod limits;

@@ -15,13 +15,17 @@ use api_core::{
     db::Db,
     error::ApiError,
     health::{Check, Dependency, Health},
-    input::{Fields, Text},
+    input::{Fields, Integer, Text, coded},
     platform::Platform,
     reply::Reply,
     service::{Routes, Running, Service, openapi_of},
     settings::Settings,
 };
-use api_types::{auth::Role, error::Code};
+use api_types::{
+    ains::{AinsCode, AinsPagination},
+    auth::Role,
+    error::Code,
+};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use test_support::{Client, FakeKeys, TestDb, TestService};
@@ -35,6 +39,7 @@ pub(crate) const READER: &str = "reader.secret";
 pub(crate) const THINGS: &str = "/api/v1/things";
 pub(crate) const SECRETS: &str = "/api/v1/secrets";
 pub(crate) const LEGACY: &str = "/things";
+pub(crate) const AINS: &str = "/ains/things";
 pub(crate) const INTERNAL: &str = "/internal/v1/things";
 
 /// What handlers share with the test.
@@ -130,6 +135,7 @@ fn running(app: &Arc<App>) -> Running {
     let routes: Routes = Arc::new(move |config| {
         config.app_data(data.clone());
         config.service(make_thing).service(get_thing).service(make_secret).service(make_legacy_thing);
+        config.service(make_ains_thing).service(list_ains_things);
     });
     let internal: Routes = Arc::new(|config| {
         config.service(make_internal_thing);
@@ -205,6 +211,29 @@ async fn make_secret(mut call: Call<AgentsWrite>, app: web::Data<App>) -> Result
 async fn make_legacy_thing(mut call: Call<LegacyAgentsWrite>) -> Result<Reply, ApiError> {
     call.optional_body().await?;
     Reply::created(&json!({"caller": call.caller.id()}))
+}
+
+/// Make a thing through the AINS door.
+#[utoipa::path]
+#[post("/ains/things")]
+async fn make_ains_thing(mut call: Call<AgentsWrite>) -> Result<Reply, ApiError> {
+    let body = call.body().await?;
+    let mut fields = Fields::of(&body.0);
+    let name = fields.required("name", &Text::chars(1..=20));
+    fields.optional("priority", &coded(Integer(1..=10), AinsCode::InvalidPriority));
+    fields.finish()?;
+    if name == "missing" {
+        return Err(ApiError::not_found("Task", &name).ains(AinsCode::TaskNotFound).extra("asked", name));
+    }
+    Reply::flat_created(&json!({"name": name}))
+}
+
+/// List things through the AINS door.
+#[utoipa::path]
+#[get("/ains/things")]
+async fn list_ains_things(call: Call<AgentsRead>) -> Result<Reply, ApiError> {
+    let window = call.window()?;
+    Reply::flat(&json!({"pagination": AinsPagination::new(window, 0, 0), "active": call.query_boolean("active")?}))
 }
 
 /// Make a thing for a service.

@@ -196,12 +196,12 @@ impl Layer {
             heads: config.num_attention_heads,
             mix_norm: norm("attention.output")?,
             narrow_norm: norm("output")?,
-            attend: Tensor::cat(&attend, 0)?.t()?,
+            attend: Tensor::cat(&attend, 0)?.t()?.contiguous()?,
             attend_bias: Tensor::cat(&attend_bias, 0)?,
-            mix: read("attention.output.dense.weight", &[width, width])?.t()?,
-            widen: read("intermediate.dense.weight", &[wide, width])?.t()?,
+            mix: read("attention.output.dense.weight", &[width, width])?.t()?.contiguous()?,
+            widen: read("intermediate.dense.weight", &[wide, width])?.t()?.contiguous()?,
             widen_bias: read("intermediate.dense.bias", &[wide])?,
-            narrow: read("output.dense.weight", &[width, wide])?.t()?,
+            narrow: read("output.dense.weight", &[width, wide])?.t()?.contiguous()?,
             epsilon: config.layer_norm_eps,
         })
     }

@@ -26,11 +26,12 @@ pub(crate) struct App {
     pub(crate) embedder: Embedder,
     runner: Runner,
     turns: Turns,
+    frequencies: search::Remembered,
 }
 
 impl App {
     pub(crate) fn new(db: Db, embedder: Embedder, runner: Runner) -> Self {
-        Self { db, embedder, runner, turns: Turns::default() }
+        Self { db, embedder, runner, turns: Turns::default(), frequencies: search::Remembered::default() }
     }
 
     /// Gives items their vectors.

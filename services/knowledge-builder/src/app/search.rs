@@ -1,6 +1,10 @@
 //! Finding items by what they say and by what they mean.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use api_types::knowledge::{FoundRecord, KnowledgeItem, SearchAnswer};
 use diesel::{PgConnection, QueryResult};
@@ -10,10 +14,14 @@ use super::{App, Error};
 use crate::{
     domain::{
         entities,
-        search::{Found, fuse},
+        search::{Found, Ranked, fuse},
+        words::{self, Frequencies},
     },
     store::{Vectors, items, records, search},
 };
+
+/// How long the database's estimate of how common words are is used.
+const FREQUENCIES_FRESH: Duration = Duration::from_secs(60);
 
 /// What is looked for.
 #[derive(Debug, Clone)]
@@ -27,17 +35,19 @@ pub(crate) struct Question {
 
 impl App {
     pub(crate) async fn search(&self, question: Question) -> Result<SearchAnswer, Error> {
-        let mut vectors = self.embedder.embed(vec![question.query.clone()], Priority::Interactive).await?;
-        let vector = vectors.pop().unwrap_or_default();
         let model = self.embedder.model().to_owned();
-        let query = question.query.clone();
+        let type_key = question.entity_type.as_deref().map(|kind| entities::type_key(Some(kind)));
+        // Neither half waits for the other.
+        let embedding = async {
+            let mut vectors = self.embedder.embed(vec![question.query.clone()], Priority::Interactive).await?;
+            Ok::<_, Error>(vectors.pop().unwrap_or_default())
+        };
+        let (vector, by_words) = tokio::try_join!(embedding, self.by_words(question.query.clone(), type_key.clone()))?;
         let (results, total) = self
             .db
             .transaction::<_, Error>({
                 let model = model.clone();
                 move |conn| {
-                    let type_key = question.entity_type.as_deref().map(|kind| entities::type_key(Some(kind)));
-                    let by_words = search::by_words(conn, &question.query, type_key.as_deref())?;
                     let by_vector = search::by_vector(conn, (vector, &model), type_key.as_deref())?;
                     let mut found = fuse(&by_words, &by_vector);
                     let total = found.len();
@@ -47,12 +57,47 @@ impl App {
             })
             .await?;
         Ok(SearchAnswer {
-            query,
+            query: question.query,
             results,
             total: i64::try_from(total).unwrap_or(i64::MAX),
             method: "hybrid".to_owned(),
             embedding_model: model,
         })
+    }
+
+    async fn by_words(&self, query: String, type_key: Option<String>) -> Result<Vec<Ranked>, Error> {
+        let known = self.frequencies.known();
+        let (ranked, frequencies) = self
+            .db
+            .run::<_, Error>(move |conn| {
+                let frequencies = match known {
+                    Some(known) => known,
+                    None => Arc::new(search::frequencies(conn)?),
+                };
+                let looked = words::choose(search::words_of(conn, &query)?, &frequencies);
+                Ok((search::by_words(conn, &looked, type_key.as_deref())?, frequencies))
+            })
+            .await?;
+        self.frequencies.remember(frequencies);
+        Ok(ranked)
+    }
+}
+
+/// How common words are, remembered for a while: it changes slowly, and reading it takes longer than searching.
+#[derive(Debug, Default)]
+pub(super) struct Remembered(Mutex<Option<(Instant, Arc<Frequencies>)>>);
+
+impl Remembered {
+    fn known(&self) -> Option<Arc<Frequencies>> {
+        let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().filter(|(at, _)| at.elapsed() < FREQUENCIES_FRESH).map(|(_, frequencies)| Arc::clone(frequencies))
+    }
+
+    fn remember(&self, frequencies: Arc<Frequencies>) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slot.as_ref().is_some_and(|(_, known)| Arc::ptr_eq(known, &frequencies)) {
+            *slot = Some((Instant::now(), frequencies));
+        }
     }
 }
 

@@ -10,3 +10,4 @@ pub(crate) mod items;
 pub(crate) mod passages;
 pub(crate) mod sanitise;
 pub(crate) mod search;
+pub(crate) mod words;
