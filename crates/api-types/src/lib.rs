@@ -14,5 +14,6 @@ pub mod kinds;
 pub mod knowledge;
 pub mod skills;
 pub mod time;
+pub mod users;
 pub mod webhooks;
 pub mod workers;

@@ -31,7 +31,7 @@ use crate::{
     context,
     error::ApiError,
     input::{self, Object},
-    list::{ListQuery, ListSpec},
+    list::{ListQuery, ListSpec, Plain},
     platform::Platform,
     rate_limit::{Exceeded, Limits},
 };
@@ -250,7 +250,15 @@ impl<P: Permission> Call<P> {
     /// # Errors
     /// 422 for an unknown field, operator, or a value of another type.
     pub fn list_query(&self, spec: &ListSpec) -> Result<ListQuery, ApiError> {
-        spec.parse(self.request.query_string())
+        self.list_query_with(spec, &Plain::NONE)
+    }
+
+    /// As [`Call::list_query`], with the plain parameters that `plain` names.
+    ///
+    /// # Errors
+    /// As [`Call::list_query`]; 422 for a plain value outside its closed list.
+    pub fn list_query_with(&self, spec: &ListSpec, plain: &'static Plain) -> Result<ListQuery, ApiError> {
+        spec.parse(self.request.query_string(), plain)
     }
 }
 
