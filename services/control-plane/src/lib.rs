@@ -28,6 +28,7 @@ use api_core::{
     settings::Error,
 };
 use config::Config;
+use domain::webhooks::Webhooks;
 use tokio::sync::watch;
 
 /// As events name it.
@@ -47,6 +48,7 @@ pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) platform: Arc<Platform>,
     pub(crate) config: Config,
+    pub(crate) webhooks: Webhooks,
     /// The number of the newest event that this process took in. Whoever waits for events subscribes to it.
     pub(crate) arrived: watch::Sender<i64>,
     prepared: AtomicBool,
@@ -80,7 +82,8 @@ pub fn start_announcing(deps: Deps, announce: impl FnOnce(&Secret) + Send + 'sta
     let config = Config::read(&platform)?;
     let db = platform.db(&database_url);
     let database = Database::new(db.clone(), &migrations::Service::ControlPlane.migrations())?;
-    let app = Arc::new(App { db, platform, config, arrived: watch::Sender::new(0), prepared: AtomicBool::new(false) });
+    let webhooks = Webhooks::new(&platform)?;
+    let app = Arc::new(App { db, platform, config, webhooks, arrived: watch::Sender::new(0), prepared: AtomicBool::new(false) });
     let routes = mounted(&app, api::routes);
     let service = Service {
         name: NAME,

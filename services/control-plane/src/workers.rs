@@ -11,6 +11,7 @@ use crate::{
     domain::{
         events, intake,
         start::{self, FirstKey, Prepared, State},
+        webhooks,
     },
 };
 
@@ -26,11 +27,14 @@ type Announce = Box<dyn FnOnce(&Secret) + Send>;
 
 pub(crate) fn all(app: &Arc<App>, announce: Announce) -> Vec<Worker> {
     let (preparing, relaying, purging) = (Arc::clone(app), Arc::clone(app), Arc::clone(app));
+    let (delivering, keeping) = (Arc::clone(app), Arc::clone(app));
     let db = app.db.clone();
     vec![
         Box::new(move |stop| Box::pin(prepare(preparing, announce, stop))),
         Box::new(move |stop| Box::pin(relay(relaying, stop))),
         Box::new(move |stop| Box::pin(purge(purging, stop))),
+        Box::new(move |stop| Box::pin(webhooks::dispatcher::run(delivering, stop))),
+        Box::new(move |stop| Box::pin(webhooks::upkeep::run(keeping, stop))),
         Box::new(move |stop| Box::pin(idempotency::purger(db, stop))),
     ]
 }

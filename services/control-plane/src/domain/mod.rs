@@ -6,3 +6,4 @@ pub(crate) mod intake;
 pub(crate) mod keys;
 pub(crate) mod secrets;
 pub(crate) mod start;
+pub(crate) mod webhooks;

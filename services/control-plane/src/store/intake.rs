@@ -4,7 +4,7 @@ use api_core::outbox;
 use api_types::events::Event;
 use diesel::{PgConnection, QueryResult, RunQueryDsl as _, sql_query};
 
-use super::events;
+use super::{events, webhooks};
 use crate::domain::intake::StoredEvent;
 
 /// Own events moved in one go.
@@ -40,5 +40,6 @@ fn one_at_a_time(conn: &mut PgConnection) -> QueryResult<usize> {
 fn store(conn: &mut PgConnection, batch: Vec<Event>) -> QueryResult<Vec<StoredEvent>> {
     let new = events::insert(conn, batch)?;
     // Here, and nowhere else, follows what an event brings about: the audit log, deliveries to webhooks.
+    webhooks::enqueue(conn, &new)?;
     Ok(new)
 }

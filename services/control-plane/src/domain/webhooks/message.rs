@@ -1,7 +1,5 @@
 //! What receivers get: bodies, headers and signatures. The bytes that are signed are the bytes that are sent.
 
-use std::fmt::Write as _;
-
 use api_core::secret::Secret;
 use api_types::{
     events::{ains_id, mesh_id},
@@ -96,14 +94,15 @@ pub(crate) fn message(hook: &Hook, event: &Happened, delivery: &str, attempt: i1
             headers.push(("x-webhook-id", hook.id.clone()));
             headers.push(("x-webhook-event", event.kind.clone()));
             headers.push(("x-webhook-delivery", delivery.to_owned()));
-            let mut body = text(&json!({
+            let mut body = json!({
                 "event": event.kind,
                 "event_id": event_id,
                 "webhook_id": hook.id,
                 "timestamp": time::format(event.at),
                 "data": data(hook.door, event),
                 "delivery_attempt": attempt,
-            }));
+            })
+            .to_string();
             if let Credential::Hmac(secret) = &hook.credential {
                 let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
                 let inner = hex::encode(hmac::sign(&key, body.as_bytes()));
@@ -119,12 +118,8 @@ pub(crate) fn message(hook: &Hook, event: &Happened, delivery: &str, attempt: i1
         Door::Caxton => {
             headers.push(("user-agent", CAXTON_AGENT.to_owned()));
             let timestamp = event.at.to_rfc3339_opts(SecondsFormat::Secs, true);
-            text(&json!({
-                "id": event_id,
-                "type": event.kind,
-                "timestamp": timestamp,
-                "data": data(hook.door, event),
-            }))
+            let data = data(hook.door, event);
+            json!({"id": event_id, "type": event.kind, "timestamp": timestamp, "data": data}).to_string()
         }
     };
     match &hook.credential {
@@ -202,10 +197,7 @@ pub(crate) fn new_secret() -> Secret {
 
 /// A delivery's id: 16 hex digits of time and 16 of its number, so that ids are ordered as deliveries are.
 pub(crate) fn delivery_id(created_ms: i64, id: i64) -> String {
-    let mut text = String::with_capacity(36);
-    // Writing into a text cannot fail.
-    drop(write!(text, "dlv_{created_ms:016x}{id:016x}"));
-    text
+    format!("dlv_{created_ms:016x}{id:016x}")
 }
 
 /// The number in a delivery's id; `None` for what is no such id.
@@ -213,11 +205,6 @@ pub(crate) fn delivery_number(id: &str) -> Option<i64> {
     let digits = id.strip_prefix("dlv_").filter(|digits| digits.len() == 32)?;
     let is_lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     digits.bytes().all(is_lower_hex).then(|| i64::from_str_radix(digits.get(16..)?, 16).ok())?
-}
-
-/// Compact JSON.
-fn text(value: &Value) -> String {
-    value.to_string()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use api_types::webhooks::DeliveryStatus;
 use uuid::Uuid;
 
-use super::message::Happened;
+use super::{Door, message::Happened};
 use crate::store::webhooks::subscriptions::Subscription;
 
 /// Deliveries under one lease, in the order of their events, with the webhooks and events that they are about.
@@ -42,4 +42,24 @@ pub(crate) struct Ended {
     pub(crate) error: Option<String>,
     /// Until the next attempt, if there is to be one.
     pub(crate) pause: Option<Duration>,
+    /// For the figures.
+    pub(crate) door: Door,
+    pub(crate) event: String,
+}
+
+impl Ended {
+    /// An attempt that was not made since the webhook's secret cannot be read: `JWT_SECRET` is not what it was.
+    pub(crate) fn unreadable(waiting: Waiting, lease: Uuid, event: Option<&Happened>, door: Door) -> Self {
+        Self {
+            id: waiting.id,
+            lease,
+            attempt: waiting.attempts.saturating_add(1),
+            status: DeliveryStatus::Failed,
+            response_code: None,
+            error: Some("the webhook's secret cannot be read".to_owned()),
+            pause: None,
+            door,
+            event: event.map(|event| event.kind.clone()).unwrap_or_default(),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What became of deliveries.
 
-use api_types::webhooks::DeliveryStatus;
+use api_types::{ains::Window, webhooks::DeliveryStatus};
 use chrono::{DateTime, Utc};
 use diesel::{
     ExpressionMethods as _, OptionalExtension as _, PgConnection, QueryDsl as _, QueryResult, Queryable,
@@ -41,14 +41,14 @@ pub(crate) struct Stored {
 pub(crate) fn newest(
     conn: &mut PgConnection,
     webhook_no: i64,
-    (limit, offset): (i64, i64),
+    window: Window,
 ) -> QueryResult<(Vec<Stored>, i64)> {
     let own = webhook_deliveries::table.filter(webhook_deliveries::webhook_no.eq(webhook_no));
     let total = own.count().get_result(conn)?;
     let rows = own
         .order(webhook_deliveries::id.desc())
-        .limit(limit)
-        .offset(offset)
+        .limit(window.limit)
+        .offset(window.offset)
         .select(Stored::as_select())
         .load(conn)?;
     Ok((rows, total))

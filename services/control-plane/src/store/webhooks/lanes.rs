@@ -57,7 +57,9 @@ pub(crate) struct Wish {
     /// Webhooks at the most.
     pub(crate) webhooks: usize,
     /// Deliveries of one webhook at the most.
-    pub(crate) each: usize,
+    pub(crate) turn: usize,
+    /// Deliveries at the most, but one of each webhook.
+    pub(crate) deliveries: usize,
     /// Webhooks up to this number come last: everybody gets a turn.
     pub(crate) after: i64,
     /// Webhooks that are not wanted now.
@@ -120,8 +122,9 @@ pub(crate) fn claim(conn: &mut PgConnection, wish: &Wish) -> QueryResult<Claimed
         .bind::<Double, _>(wish.lease.as_secs_f64())
         .load(conn)?;
     let lanes: Vec<i64> = lanes.into_iter().map(|lane| lane.no).collect();
+    let each = (wish.deliveries / lanes.len().max(1)).clamp(1, wish.turn);
     let waiting: Vec<WaitingRow> =
-        sql_query(LOAD).bind::<Array<BigInt>, _>(&lanes).bind::<BigInt, _>(count(wish.each)).load(conn)?;
+        sql_query(LOAD).bind::<Array<BigInt>, _>(&lanes).bind::<BigInt, _>(count(each)).load(conn)?;
     gathered(conn, lease, lanes, waiting)
 }
 

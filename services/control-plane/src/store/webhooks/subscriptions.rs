@@ -1,7 +1,7 @@
 //! Who subscribed to what.
 
 use api_core::list::{Field, Kind, ListQuery, ListSpec, Scope, page};
-use api_types::envelope::Pagination;
+use api_types::{ains::Window, envelope::Pagination};
 use chrono::{DateTime, Utc};
 use diesel::{
     AsChangeset, BoolExpressionMethods as _, ExpressionMethods as _, Insertable, OptionalExtension as _, PgConnection,
@@ -185,7 +185,7 @@ pub(crate) struct AinsFilter {
 pub(crate) fn of_ains(
     conn: &mut PgConnection,
     filter: &AinsFilter,
-    (limit, offset): (i64, i64),
+    window: Window,
 ) -> QueryResult<(Vec<Subscription>, i64)> {
     let asked = || {
         let mut asked = webhooks::table.filter(webhooks::door.eq(Door::Ains.as_str())).into_boxed();
@@ -203,8 +203,8 @@ pub(crate) fn of_ains(
     let total = asked().count().get_result(conn)?;
     let rows = asked()
         .order((webhooks::created_at, webhooks::no))
-        .limit(limit)
-        .offset(offset)
+        .limit(window.limit)
+        .offset(window.offset)
         .select(Subscription::as_select())
         .load(conn)?;
     Ok((rows, total))
