@@ -83,7 +83,14 @@ pub fn start_announcing(deps: Deps, announce: impl FnOnce(&Secret) + Send + 'sta
     let db = platform.db(&database_url);
     let database = Database::new(db.clone(), &migrations::Service::ControlPlane.migrations())?;
     let webhooks = Webhooks::new(&platform)?;
-    let app = Arc::new(App { db, platform, config, webhooks, arrived: watch::Sender::new(0), prepared: AtomicBool::new(false) });
+    let app = Arc::new(App {
+        db,
+        platform,
+        config,
+        webhooks,
+        arrived: watch::Sender::new(0),
+        prepared: AtomicBool::new(false),
+    });
     let routes = mounted(&app, api::routes);
     let service = Service {
         name: NAME,

@@ -48,6 +48,7 @@ permissions! {
     /// Uploads: a larger body.
     DocumentsWrite = ["knowledge:write"] { const BODY: BodyLimit = BodyLimit::Document; };
     KeysManage = ["keys:manage"];
+    WebhooksManage = ["webhooks:manage"];
     /// The way to the first key, which asks for a token of its own.
     Bootstrap = [] { const OPEN: bool = true; };
     LegacyAgentsWrite = ["agents:write"] { const DOOR: Option<&'static str> = Some("legacy"); };

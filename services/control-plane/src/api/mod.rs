@@ -4,6 +4,7 @@ mod error;
 mod input;
 mod internal;
 mod keys;
+mod webhooks;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -14,10 +15,37 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(keys::create_key)
         .service(keys::list_keys)
         .service(keys::get_key)
-        .service(keys::revoke_key);
+        .service(keys::revoke_key)
+        .configure(webhook_routes);
 }
 
 /// The routes for our own services.
 pub(crate) fn internal_routes(config: &mut ServiceConfig<'_>) {
-    config.service(internal::look_up_key).service(internal::take_in_events);
+    config
+        .service(internal::look_up_key)
+        .service(internal::take_in_events)
+        .service(webhooks::internal::create)
+        .service(webhooks::internal::list)
+        .service(webhooks::internal::get)
+        .service(webhooks::internal::remove);
+}
+
+fn webhook_routes(config: &mut ServiceConfig<'_>) {
+    use webhooks::{ains, native};
+    config
+        .service(ains::create)
+        .service(ains::list)
+        .service(ains::get)
+        .service(ains::change)
+        .service(ains::delete)
+        .service(ains::deliveries)
+        .service(ains::redeliver)
+        .service(native::create)
+        .service(native::list)
+        .service(native::get)
+        .service(native::change)
+        .service(native::delete)
+        .service(native::deliveries)
+        .service(native::redeliver)
+        .service(native::test);
 }

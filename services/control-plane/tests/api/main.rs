@@ -8,6 +8,7 @@ mod keys;
 mod revoking;
 mod rig;
 mod start;
+mod webhooks;
 
 use rig::Rig;
 use test_support::assert_no_operation_is_open;

@@ -56,7 +56,16 @@ impl Rig {
 
     /// Every value of every row of every table, as one text.
     pub(crate) fn everything_stored(&self) -> String {
-        let tables = ["keys", "bootstrap", "events", "outbox", "idempotency_keys"];
+        let tables = [
+            "keys",
+            "bootstrap",
+            "events",
+            "outbox",
+            "idempotency_keys",
+            "webhooks",
+            "webhook_events",
+            "webhook_deliveries",
+        ];
         let rows = tables.iter().flat_map(|table| self.texts(&format!("SELECT {table}::text AS value FROM {table}")));
         rows.collect::<Vec<_>>().join("\n")
     }

@@ -9,6 +9,7 @@ use api_core::{
 use api_types::{
     ains::{Window, new_id},
     envelope::Pagination,
+    kinds,
     webhooks::{Delivery, DeliveryStatus, Tested},
 };
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -48,6 +49,9 @@ pub(crate) enum Error {
     TooMany { door: Door, limit: i64 },
     #[error("Revision {sent} is outdated, current is {current}")]
     Outdated { sent: i64, current: i64 },
+    /// Events of users, keys and secrets are not for everybody.
+    #[error("Permission 'audit:read' required")]
+    NotForYou,
     #[error(transparent)]
     Seal(#[from] SealError),
     #[error(transparent)]
@@ -87,6 +91,8 @@ pub(crate) struct Change {
     pub(crate) active: Option<bool>,
     /// That whoever changes it has seen.
     pub(crate) revision: Option<i64>,
+    /// Whether whoever changes it may see events of users, keys and secrets.
+    pub(crate) sees_audited: bool,
 }
 
 /// Which webhook, and to whose eyes.
@@ -114,8 +120,9 @@ fn new_webhook_id(door: Door) -> String {
 }
 
 /// # Errors
-/// When there are too many already.
+/// When there are too many already, or whoever makes it may not see what it is to tell.
 pub(crate) async fn create(db: &Db, sender: &Sender, new: New) -> Result<Subscription, Error> {
+    may_be_told(&new.events, new.sees_audited)?;
     let (id, now) = (new_webhook_id(new.door), Utc::now().trunc_subsecs(3));
     let (authentication, secret_sealed) = sender.sealed(&id, &new.credential)?;
     let door = new.door;
@@ -150,6 +157,12 @@ pub(crate) async fn create(db: &Db, sender: &Sender, new: New) -> Result<Subscri
         Ok(subscriptions::insert(conn, &set)?)
     })
     .await
+}
+
+/// Whoever names events of users, keys and secrets must be allowed to see them. `*` holds them only for those who are.
+fn may_be_told(events: &[String], sees_audited: bool) -> Result<(), Error> {
+    let names_audited = events.iter().any(|event| kinds::AUDITED.contains(&kinds::family_of(event)));
+    if names_audited && !sees_audited { Err(Error::NotForYou) } else { Ok(()) }
 }
 
 /// Tells of a change. The address stays out: it may hold a secret of the receiver's.
@@ -206,7 +219,7 @@ pub(crate) async fn list_of_caxton(db: &Db) -> Result<Vec<Subscription>, Error> 
 /// then on. A change that changes nothing leaves it as it is.
 ///
 /// # Errors
-/// When there is no such webhook, or it has changed since it was seen.
+/// When there is no such webhook, it has changed since it was seen, or it is to tell what is not for whoever changes it.
 pub(crate) async fn change(
     db: &Db,
     sender: &Sender,
@@ -231,6 +244,11 @@ pub(crate) async fn change(
         }
         if set.active {
             set.disabled_at = None;
+        }
+        if set.url != found.set.url || set.events != found.set.events {
+            // What goes elsewhere, or is more than before, goes by the rights of who wants that.
+            set.sees_audited = change.sees_audited;
+            may_be_told(&set.events, set.sees_audited)?;
         }
         if set == found.set {
             return Ok(found);

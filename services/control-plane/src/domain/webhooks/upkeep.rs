@@ -30,7 +30,10 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
             Ok(0) => PAUSE,
             Ok(_some) => Duration::ZERO,
             Err(error) => {
-                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "old deliveries stay a while longer");
+                tracing::warn!(
+                    error = format!("{:#}", anyhow::Error::from(error)),
+                    "old deliveries stay a while longer"
+                );
                 PAUSE
             }
         };

@@ -38,11 +38,7 @@ pub(crate) struct Stored {
 ///
 /// # Errors
 /// Those of the database.
-pub(crate) fn newest(
-    conn: &mut PgConnection,
-    webhook_no: i64,
-    window: Window,
-) -> QueryResult<(Vec<Stored>, i64)> {
+pub(crate) fn newest(conn: &mut PgConnection, webhook_no: i64, window: Window) -> QueryResult<(Vec<Stored>, i64)> {
     let own = webhook_deliveries::table.filter(webhook_deliveries::webhook_no.eq(webhook_no));
     let total = own.count().get_result(conn)?;
     let rows = own

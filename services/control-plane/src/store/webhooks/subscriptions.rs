@@ -50,7 +50,7 @@ pub(crate) struct Set {
 /// What the native list can be asked.
 pub(crate) static LIST: ListSpec = ListSpec {
     fields: &[
-        Field { name: "active", column: "active::text", kind: Kind::Text },
+        Field { name: "active", column: "active", kind: Kind::Boolean },
         Field { name: "created_at", column: "created_at", kind: Kind::Time },
         Field { name: "updated_at", column: "updated_at", kind: Kind::Time },
     ],

@@ -55,8 +55,9 @@ const AWAY: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Deliveries that have ended, all doors.
-static DELIVERIES: LazyLock<Counters> =
-    LazyLock::new(|| Counters::new("imago_webhook_deliveries_total", "Webhook deliveries that have ended", &["status"]));
+static DELIVERIES: LazyLock<Counters> = LazyLock::new(|| {
+    Counters::new("imago_webhook_deliveries_total", "Webhook deliveries that have ended", &["status"])
+});
 static AINS_DELIVERIES: LazyLock<Counters> = LazyLock::new(|| {
     let help = "Webhook deliveries of the AINS door that have ended";
     Counters::new("ains_webhook_deliveries_total", help, &["event", "status"])

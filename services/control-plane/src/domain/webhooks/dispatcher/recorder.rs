@@ -88,7 +88,10 @@ async fn write(db: &Db, reports: Vec<Report>) {
         match done.await {
             Ok((recorded, all)) => {
                 if recorded < all {
-                    tracing::info!(lost = all - recorded, "deliveries were recorded by others, or their webhooks are gone");
+                    tracing::info!(
+                        lost = all - recorded,
+                        "deliveries were recorded by others, or their webhooks are gone"
+                    );
                 }
                 return count(&ended);
             }

@@ -32,7 +32,7 @@ pub(super) struct Slots {
 #[derive(Debug)]
 pub(super) struct Slot {
     /// Given back when this is dropped.
-    permit: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     is_slow: bool,
 }
 
@@ -59,13 +59,13 @@ impl Slots {
     pub(super) fn take(&self, is_slow: bool) -> Option<Slot> {
         let room = if is_slow { &self.slow } else { &self.prompt };
         let permit = Arc::clone(room).try_acquire_owned().ok()?;
-        Some(Slot { permit, is_slow })
+        Some(Slot { _permit: permit, is_slow })
     }
 
     /// A slow place, as soon as one is free.
     pub(super) async fn slow(&self) -> Option<Slot> {
         let permit = Arc::clone(&self.slow).acquire_owned().await.ok()?;
-        Some(Slot { permit, is_slow: true })
+        Some(Slot { _permit: permit, is_slow: true })
     }
 }
 
