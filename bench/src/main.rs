@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "printing figures is what it is for")]
 
 mod agents;
+mod events;
 mod floor;
 mod load;
 mod memory;
@@ -36,6 +37,8 @@ enum What {
         #[arg(long, default_value_t = 100_000)]
         passages: i64,
     },
+    /// 5,000 events a second from an outbox to the event log, against plain inserts of the same rows.
+    Events,
     /// Resident memory and start-up time of each service by itself.
     Memory,
     /// The bare handler itself.
@@ -85,6 +88,7 @@ fn main() -> anyhow::Result<()> {
         match cli.what {
             What::Read => agents::read(&target).await,
             What::Create => agents::create(&target).await,
+            What::Events => events::run(&target),
             What::Search { passages } => search::run(&target, passages).await,
             What::Floor => floor::serve(&target.database_url).await,
             What::Memory => Ok(()),

@@ -13,8 +13,8 @@ CREATE TABLE events (
     at           timestamptz NOT NULL,
     recorded_at  timestamptz NOT NULL DEFAULT date_trunc('milliseconds', statement_timestamp()),
     kind         text        COLLATE "C" NOT NULL,
-    -- 0 debug, 1 info, 2 warning, 3 error, 4 critical
-    level        smallint    NOT NULL,
+    -- debug, info, warning, error or critical
+    level        text        NOT NULL,
     message      text,
     aggregate    text        NOT NULL,
     -- One of our services, or `external:` and the principal that sent it.
@@ -39,7 +39,7 @@ CREATE TABLE events (
 CREATE INDEX events_by_number ON events (seq);
 CREATE INDEX events_by_time ON events (at, seq);
 CREATE INDEX events_by_kind ON events (kind, at);
-CREATE INDEX events_by_level ON events (level, at) WHERE level > 1;
+CREATE INDEX events_by_level ON events (level, at) WHERE level IN ('warning', 'error', 'critical');
 CREATE INDEX events_by_user ON events (user_id, at);
 CREATE INDEX events_by_agent ON events (agent_id, at) WHERE agent_id IS NOT NULL;
 CREATE INDEX events_by_workflow ON events (workflow_id, at) WHERE workflow_id IS NOT NULL;
@@ -70,7 +70,7 @@ FROM (SELECT DISTINCT (at AT TIME ZONE 'UTC')::date AS day FROM events_before) A
 INSERT INTO events (seq, id, at, recorded_at, kind, level, message, aggregate, service, actor, client_id, user_id, agent_id,
                     workflow_id, tool_id, execution_id, trace_id, request_id, payload)
 SELECT seq, id, date_trunc('milliseconds', at), date_trunc('milliseconds', at), kind,
-       CASE WHEN kind LIKE '%failed' THEN 3 ELSE 1 END,
+       CASE WHEN kind LIKE '%failed' THEN 'error' ELSE 'info' END,
        upper(left(kind, 1)) || substr(split_part(kind, '.', 1), 2) || ' ' || substr(aggregate, strpos(aggregate, ':') + 1)
            || ': ' || replace(substr(kind, strpos(kind, '.') + 1), '_', ' '),
        aggregate, service, actor, payload->>'client_id', left(actor, 200), left(payload->>'agent_id', 200),

@@ -28,8 +28,8 @@ use api_core::{
     settings::Error,
 };
 use config::Config;
-use domain::webhooks::Webhooks;
-use tokio::sync::watch;
+use domain::{events::live::Live, webhooks::Webhooks};
+use tokio::sync::{Mutex, watch};
 
 /// As events name it.
 const NAME: &str = "control-plane";
@@ -51,6 +51,9 @@ pub(crate) struct App {
     pub(crate) webhooks: Webhooks,
     /// The number of the newest event that this process took in. Whoever waits for events subscribes to it.
     pub(crate) arrived: watch::Sender<i64>,
+    /// Held by whoever takes events in.
+    pub(crate) intake: Mutex<()>,
+    pub(crate) live: Live,
     prepared: AtomicBool,
 }
 
@@ -83,14 +86,9 @@ pub fn start_announcing(deps: Deps, announce: impl FnOnce(&Secret) + Send + 'sta
     let db = platform.db(&database_url);
     let database = Database::new(db.clone(), &migrations::Service::ControlPlane.migrations())?;
     let webhooks = Webhooks::new(&platform)?;
-    let app = Arc::new(App {
-        db,
-        platform,
-        config,
-        webhooks,
-        arrived: watch::Sender::new(0),
-        prepared: AtomicBool::new(false),
-    });
+    let live = Live::new(config.event_streams_max);
+    let (arrived, intake, prepared) = (watch::Sender::new(0), Mutex::new(()), AtomicBool::new(false));
+    let app = Arc::new(App { db, platform, config, webhooks, arrived, intake, live, prepared });
     let routes = mounted(&app, api::routes);
     let service = Service {
         name: NAME,

@@ -11,7 +11,8 @@ use diesel::{
 
 use super::{Filter, Kind, ListQuery, Op, Value};
 
-/// A condition that every row of the list meets, whatever was asked: `column = value`.
+/// A condition that every row of the list meets, whatever was asked: `column = value`. `column` may name several, e.g.
+/// `"owner, maker"`: one of them must be the value then.
 #[derive(Debug, Clone)]
 pub struct Scope {
     pub column: &'static str,
@@ -53,13 +54,31 @@ where
     Ok((rows, pagination))
 }
 
+/// Loads the rows in another order than a page has them, and only as many as `tail` says: SQL of ours, e.g.
+/// `"ORDER BY seq LIMIT 100"`.
+///
+/// # Errors
+/// Those of the database.
+pub fn select<R>(
+    conn: &mut PgConnection,
+    (columns, from, tail): (&str, &str, &str),
+    scope: &[Scope],
+    query: &ListQuery,
+) -> QueryResult<Vec<R>>
+where
+    R: QueryableByName<Pg> + 'static,
+{
+    let condition = condition(scope, query);
+    bind_all(&format!("SELECT {columns} FROM {from}{condition} {tail}"), scope, query).load(conn)
+}
+
 fn condition(scope: &[Scope], query: &ListQuery) -> String {
     let mut number = 0;
     let mut next = || {
         number += 1;
         number
     };
-    let mut conditions: Vec<String> = scope.iter().map(|scope| format!("{} = ${}", scope.column, next())).collect();
+    let mut conditions: Vec<String> = scope.iter().map(|scope| format!("${} IN ({})", next(), scope.column)).collect();
     conditions.extend(query.filters.iter().map(|filter| any_of(filter, next())));
     if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) }
 }
@@ -72,7 +91,7 @@ fn any_of(filter: &Filter, number: usize) -> String {
 fn comparison(column: &str, filter: &Filter, number: usize) -> String {
     let left = match filter.value {
         // Bytes, not a locale's rules: what is greater must not depend on the server.
-        Value::Text(_) if filter.op != Op::Eq && filter.op != Op::Ne => format!("{column} COLLATE \"C\""),
+        Value::Text(_) if !matches!(filter.op, Op::Eq | Op::Ne | Op::Begins) => format!("{column} COLLATE \"C\""),
         _ => column.to_owned(),
     };
     match filter.op {
@@ -86,6 +105,7 @@ fn comparison(column: &str, filter: &Filter, number: usize) -> String {
         // By the database's own rules: those of "C" know the case of ASCII letters alone.
         Op::Contains => format!("strpos(lower({column} COLLATE \"default\"), lower(${number})) > 0"),
         Op::Tag => format!("${number} = ANY({column})"),
+        Op::Begins => format!("{left} ^@ ${number}"),
     }
 }
 
@@ -115,7 +135,8 @@ fn order(query: &ListQuery) -> String {
         .sort
         .iter()
         .map(|sort| {
-            let collation = if matches!(sort.kind, Kind::Text | Kind::Choice(_)) { " COLLATE \"C\"" } else { "" };
+            let collation =
+                if matches!(sort.kind, Kind::Text | Kind::Choice(_) | Kind::Rising(_)) { " COLLATE \"C\"" } else { "" };
             let direction = if sort.descending { " DESC" } else { "" };
             format!("{}{collation}{direction}", sort.column)
         })

@@ -13,7 +13,10 @@ use diesel::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{context, db};
+use crate::{
+    context::{self, Origin},
+    db,
+};
 
 /// The most that a batch takes as JSON, unless a single event is larger. Every internal route takes bodies of this size.
 const BATCH_BYTES: i64 = 900 << 10;
@@ -102,18 +105,18 @@ pub fn push(
     actor: Option<&str>,
     payload: Value,
 ) -> QueryResult<()> {
-    let request = context::current();
+    let Origin { request_id, client_id, ip_address, user_agent, trace_id } = context::origin();
     let named = payload.get("client_id").and_then(Value::as_str).map(str::to_owned);
     let new = New {
         id: Uuid::now_v7(),
         kind,
         aggregate,
         actor,
-        client_id: named.or_else(|| request.as_ref()?.client_id().map(str::to_owned)),
-        request_id: request.as_ref().map(|request| request.request_id.to_string()),
-        ip_address: None,
-        user_agent: None,
-        trace_id: context::trace_id(),
+        client_id: named.or(client_id),
+        request_id,
+        ip_address,
+        user_agent,
+        trace_id,
         // As it is printed, so that it is the same whichever way the event goes.
         at: Utc::now().trunc_subsecs(3),
         payload,

@@ -3,7 +3,10 @@
 use api_core::error::ApiError;
 use api_types::error::Code;
 
-use crate::domain::keys;
+use crate::domain::{
+    events::{live, report},
+    keys,
+};
 
 impl From<keys::Error> for ApiError {
     fn from(error: keys::Error) -> Self {
@@ -11,9 +14,29 @@ impl From<keys::Error> for ApiError {
             keys::Error::Refused(refused) => Self::new(Code::ForbiddenResource, refused.to_string()),
             keys::Error::WrongToken => Self::new(Code::ForbiddenResource, error.to_string()),
             keys::Error::AlreadyInitialized => Self::new(Code::DuplicateResource, error.to_string()),
-            keys::Error::LastAdministrator => Self::new(Code::ResourceConflict, error.to_string()),
+            keys::Error::LastAdministrator(_) | keys::Error::NoLongerGood => {
+                Self::new(Code::ResourceConflict, error.to_string())
+            }
             keys::Error::NotFound(id) => Self::not_found("Key", &id),
             keys::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<report::Error> for ApiError {
+    fn from(error: report::Error) -> Self {
+        match error {
+            report::Error::OwnFamily(_) => Self::new(Code::ForbiddenResource, error.to_string()),
+            report::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<live::Error> for ApiError {
+    fn from(error: live::Error) -> Self {
+        match error {
+            live::Error::Full => Self::unavailable(&error.to_string()),
+            live::Error::Store(error) => error.into(),
         }
     }
 }

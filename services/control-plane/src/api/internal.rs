@@ -6,11 +6,15 @@ use api_core::{
     error::ApiError,
     reply::Reply,
 };
-use api_types::{error::Code, events::EventBatch, keys::KeyLookup};
+use api_types::{
+    error::Code,
+    events::{EventBatch, EventReceipt},
+    keys::KeyLookup,
+};
 
 use crate::{
     App,
-    domain::intake::{self, BATCH_MAX},
+    domain::intake::{self, Arriving, BATCH_MAX},
     source,
 };
 
@@ -19,6 +23,10 @@ use crate::{
 #[post("/internal/v1/keys/lookup")]
 pub(super) async fn look_up_key(mut call: Call<ServiceOnly>, app: web::Data<App>) -> Result<Reply, ApiError> {
     let lookup: KeyLookup = call.read().await?;
+    if !app.is_prepared() {
+        // What is not found now may be there in a moment, and callers remember what is no key.
+        return Err(ApiError::unavailable("Keys are not ready yet, try again in a moment"));
+    }
     Reply::ok(&source::look_up(&app.db, lookup).await?)
 }
 
@@ -31,5 +39,6 @@ pub(super) async fn take_in_events(mut call: Call<ServiceOnly>, app: web::Data<A
         let message = format!("events must have at most {BATCH_MAX} entries");
         return Err(ApiError::field(Code::InvalidRange, "events", message));
     }
-    Reply::ok(&intake::take_in(&app, events).await?)
+    let taken = intake::take_in(&app, events.into_iter().map(Arriving::from).collect()).await?;
+    Reply::ok(&EventReceipt { accepted: taken.new.len() })
 }

@@ -1,6 +1,9 @@
 //! HTTP in, HTTP out; no rules and no SQL here.
 
+mod ains_input;
+mod ains_keys;
 mod error;
+mod events;
 mod input;
 mod internal;
 mod keys;
@@ -16,6 +19,17 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(keys::list_keys)
         .service(keys::get_key)
         .service(keys::revoke_key)
+        .service(keys::rotate_key)
+        .service(ains_keys::create_ains_key)
+        .service(ains_keys::list_ains_keys)
+        .service(ains_keys::get_ains_key)
+        .service(ains_keys::change_ains_key)
+        .service(ains_keys::revoke_ains_key)
+        .service(ains_keys::rotate_ains_key)
+        .service(ains_keys::get_ains_key_usage)
+        .service(events::list_events)
+        .service(events::report_event)
+        .service(events::follow_events)
         .configure(webhook_routes);
 }
 

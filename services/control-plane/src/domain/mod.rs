@@ -6,4 +6,5 @@ pub(crate) mod intake;
 pub(crate) mod keys;
 pub(crate) mod secrets;
 pub(crate) mod start;
+pub(crate) mod usage;
 pub(crate) mod webhooks;

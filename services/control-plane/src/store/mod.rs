@@ -5,6 +5,7 @@ pub(crate) mod events;
 pub(crate) mod intake;
 pub(crate) mod keys;
 mod schema;
+pub(crate) mod usage;
 pub(crate) mod webhooks;
 
 use crate::domain;

@@ -14,6 +14,10 @@ diesel::table! {
         created_at -> Timestamptz,
         last_used_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
+        form -> Text,
+        previous_sha256 -> Nullable<Text>,
+        previous_until -> Nullable<Timestamptz>,
+        maker_client -> Nullable<Text>,
     }
 }
 
@@ -21,19 +25,5 @@ diesel::table! {
     bootstrap (only_row) {
         only_row -> Bool,
         token_sha256 -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
-    events (id) {
-        seq -> BigInt,
-        id -> Uuid,
-        kind -> Text,
-        aggregate -> Text,
-        service -> Text,
-        actor -> Nullable<Text>,
-        request_id -> Nullable<Text>,
-        at -> Timestamptz,
-        payload -> Jsonb,
     }
 }

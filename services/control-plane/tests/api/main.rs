@@ -3,11 +3,15 @@
 #![cfg(test)]
 
 mod bootstrap;
+mod events;
 mod internal;
 mod keys;
+mod log;
+mod relay;
 mod revoking;
 mod rig;
 mod start;
+mod stream;
 mod webhooks;
 
 use rig::Rig;
