@@ -26,7 +26,9 @@ CREATE TABLE webhooks (
     created_by     text           NOT NULL,
     created_at     timestamptz(3) NOT NULL,
     updated_at     timestamptz(3) NOT NULL,
-    revision       bigint         NOT NULL DEFAULT 1
+    revision       bigint         NOT NULL DEFAULT 1,
+    -- Who shares turns: the webhooks of one client.
+    owner          integer        NOT NULL GENERATED ALWAYS AS (hashtext(client_id)) STORED
 );
 
 CREATE INDEX webhooks_door ON webhooks (door, created_at, no);
@@ -56,6 +58,8 @@ CREATE TABLE webhook_deliveries (
     -- In the order of the events.
     id            bigint         GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     webhook_no    bigint         NOT NULL,
+    -- The webhook's; copied, so that a dispatcher finds everybody whose turn it could be along one index.
+    owner         integer        NOT NULL DEFAULT 0,
     event_id      uuid           NOT NULL,
     event         text           NOT NULL,
     status        text           NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'success', 'failed')),
@@ -72,5 +76,7 @@ CREATE TABLE webhook_deliveries (
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000);
 
 CREATE INDEX webhook_deliveries_of ON webhook_deliveries (webhook_no, id);
-CREATE INDEX webhook_deliveries_first ON webhook_deliveries (webhook_no, id) WHERE status = 'pending' AND attempts = 0;
-CREATE INDEX webhook_deliveries_again ON webhook_deliveries (webhook_no, due_at) WHERE status = 'pending' AND attempts > 0;
+CREATE INDEX webhook_deliveries_first ON webhook_deliveries (owner, webhook_no, id)
+    WHERE status = 'pending' AND attempts = 0;
+CREATE INDEX webhook_deliveries_again ON webhook_deliveries (webhook_no, due_at)
+    WHERE status = 'pending' AND attempts > 0;

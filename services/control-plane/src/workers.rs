@@ -12,8 +12,7 @@ use crate::{
         events::{live, upkeep},
         intake,
         start::{self, FirstKey, Prepared, State},
-        usage,
-        webhooks,
+        usage, webhooks,
     },
 };
 

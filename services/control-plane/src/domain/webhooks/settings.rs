@@ -20,7 +20,7 @@ struct Section {
     ains_webhook_timeout_seconds: u64,
     /// The same for the Caxton door.
     caxton_webhook_backoff: CommaList,
-    /// Attempts at once, as long as receivers answer within a second.
+    /// Attempts at once, as long as receivers answer at once.
     webhook_concurrency: usize,
     /// Attempts at once to receivers that do not, and further attempts.
     webhook_slow_concurrency: usize,
@@ -36,7 +36,7 @@ impl Default for Section {
             ains_webhook_backoff_seconds: list(&["60", "300", "900"]),
             ains_webhook_timeout_seconds: 30,
             caxton_webhook_backoff: list(&["1", "5", "30"]),
-            webhook_concurrency: 64,
+            webhook_concurrency: 128,
             webhook_slow_concurrency: 512,
             egress_allow_private: false,
             egress_allow_cidrs: String::new(),

@@ -1,6 +1,6 @@
 //! What a dispatcher takes from the store and gives back to it.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use api_types::webhooks::DeliveryStatus;
 use uuid::Uuid;
@@ -13,10 +13,27 @@ use crate::store::webhooks::subscriptions::Subscription;
 pub(crate) struct Claimed {
     pub(crate) lease: Uuid,
     /// The webhooks' numbers; one may have nothing waiting any more.
-    pub(crate) lanes: Vec<i64>,
+    pub(crate) lanes: Vec<Lane>,
     pub(crate) hooks: Vec<Subscription>,
     pub(crate) events: Vec<Happened>,
     pub(crate) waiting: Vec<Waiting>,
+}
+
+/// The first attempts of one webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lane {
+    pub(crate) no: i64,
+    /// With whom the webhook shares turns.
+    pub(crate) owner: i32,
+}
+
+/// Whose turn it is next: owners take turns, and so do the webhooks of each.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Turns {
+    /// The last owner that was served; `None` begins with the first.
+    pub(crate) owner: Option<i32>,
+    /// The last webhook of those owners that were not served to the end.
+    pub(crate) lanes: HashMap<i32, i64>,
 }
 
 /// A delivery that is to be attempted.

@@ -183,12 +183,13 @@ pub(crate) fn drop_waiting(conn: &mut PgConnection, webhook_no: i64) -> QueryRes
 pub(crate) fn give_up_overflow(conn: &mut PgConnection, max: i64, error: &str) -> QueryResult<usize> {
     sql_query(
         "WITH full_up AS MATERIALIZED (
-             SELECT webhook_no, count(*) - $1 AS too_many FROM webhook_deliveries
-             WHERE status = 'pending' AND attempts = 0 GROUP BY webhook_no HAVING count(*) > $1
+             SELECT owner, webhook_no, count(*) - $1 AS too_many FROM webhook_deliveries
+             WHERE status = 'pending' AND attempts = 0 GROUP BY owner, webhook_no HAVING count(*) > $1
          ), oldest AS MATERIALIZED (
              SELECT d.id FROM full_up CROSS JOIN LATERAL (
                  SELECT id FROM webhook_deliveries
-                 WHERE webhook_no = full_up.webhook_no AND status = 'pending' AND attempts = 0
+                 WHERE owner = full_up.owner AND webhook_no = full_up.webhook_no
+                   AND status = 'pending' AND attempts = 0
                  ORDER BY id LIMIT full_up.too_many
              ) d
          )

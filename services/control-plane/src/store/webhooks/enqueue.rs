@@ -71,21 +71,22 @@ WITH happened AS (
     SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY
         AS e (id, kind, family, aggregate, at, agent_id, client_id, audited, capabilities, n)
 ), wanted AS (
-    SELECT w.no, e.id, e.kind, e.n FROM happened e JOIN webhooks w ON w.agent_id = e.agent_id
+    SELECT w.no, w.owner, e.id, e.kind, e.n FROM happened e JOIN webhooks w ON w.agent_id = e.agent_id
     WHERE w.door = 'ains' AND w.active AND e.kind = ANY (w.events) AND e.at >= w.created_at
     UNION ALL
-    SELECT w.no, e.id, e.kind, e.n FROM happened e JOIN webhooks w ON w.client_id = e.client_id
+    SELECT w.no, w.owner, e.id, e.kind, e.n FROM happened e JOIN webhooks w ON w.client_id = e.client_id
     WHERE w.door = 'ains' AND w.agent_id IS NULL AND w.active AND e.kind = ANY (w.events) AND e.at >= w.created_at
     UNION ALL
-    SELECT w.no, e.id, e.kind, e.n FROM happened e JOIN webhooks w ON w.events && ARRAY[e.kind, e.family, '*']
+    SELECT w.no, w.owner, e.id, e.kind, e.n FROM happened e JOIN webhooks w ON w.events && ARRAY[e.kind, e.family, '*']
     WHERE w.door = 'mesh' AND w.active AND e.at >= w.created_at AND (w.sees_audited OR NOT e.audited)
       AND NOT (e.kind IN ('webhook.created', 'webhook.test') AND e.aggregate = 'webhook:' || w.id)
     UNION ALL
-    SELECT w.no, e.id, e.kind, e.n FROM happened e JOIN webhooks w ON e.kind = ANY (w.events)
+    SELECT w.no, w.owner, e.id, e.kind, e.n FROM happened e JOIN webhooks w ON e.kind = ANY (w.events)
     WHERE w.door = 'caxton' AND w.active AND e.at >= w.created_at AND e.capabilities IS NOT NULL
       AND (w.capabilities IS NULL OR e.capabilities ?| w.capabilities)
 ), made AS (
-    INSERT INTO webhook_deliveries (webhook_no, event_id, event) SELECT no, id, kind FROM wanted ORDER BY n, no
+    INSERT INTO webhook_deliveries (webhook_no, owner, event_id, event)
+    SELECT no, owner, id, kind FROM wanted ORDER BY n, no
     RETURNING event_id
 )
 SELECT DISTINCT event_id FROM made";

@@ -65,6 +65,6 @@ pub(crate) fn claim(conn: &mut PgConnection, wish: &Wish) -> QueryResult<Claimed
     if waiting.is_empty() {
         return Ok(Claimed::default());
     }
-    let hooks = waiting.iter().map(WaitingRow::webhook_no).collect();
-    gathered(conn, lease, hooks, waiting)
+    let numbers: Vec<i64> = waiting.iter().map(WaitingRow::webhook_no).collect();
+    gathered(conn, lease, &numbers, waiting)
 }

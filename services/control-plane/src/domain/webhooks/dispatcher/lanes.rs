@@ -14,9 +14,9 @@ use crate::{
     domain::webhooks::{
         Door,
         message::{Happened, Hook},
-        work::{Claimed, Ended, Waiting},
+        work::{Claimed, Ended, Lane, Turns, Waiting},
     },
-    store::webhooks::lanes::{self, Wish},
+    store::webhooks::lanes::{self, Found, Wish},
 };
 
 /// Lanes taken in one go.
@@ -32,8 +32,7 @@ const TURN: Duration = Duration::from_secs(1);
 pub(super) async fn run(dispatcher: &Arc<Dispatcher>, tasks: &mut JoinSet<()>) {
     let mut arrived = dispatcher.app.arrived.subscribe();
     let wake = &dispatcher.app.webhooks.wake.lanes;
-    // From where on the next turns are given.
-    let mut after = 0;
+    let mut turns = Turns::default();
     loop {
         while let Some(ended) = tasks.try_join_next() {
             note_panic(ended);
@@ -42,13 +41,11 @@ pub(super) async fn run(dispatcher: &Arc<Dispatcher>, tasks: &mut JoinSet<()>) {
             () = dispatcher.stop.cancelled() => return,
             free = dispatcher.slots.some_prompt() => free,
         };
-        let lanes = free.min(LANES);
-        let pause = match claim(dispatcher, lanes, after).await {
-            Ok(claimed) => {
-                let is_full = claimed.lanes.len() >= lanes;
-                after = if is_full { claimed.lanes.iter().copied().max().unwrap_or(0) } else { 0 };
-                begin(dispatcher, tasks, claimed).await;
-                (!is_full).then_some(REST)
+        let pause = match claim(dispatcher, free.min(LANES), turns.clone()).await {
+            Ok(found) => {
+                turns = found.turns;
+                begin(dispatcher, tasks, found.claimed).await;
+                (!found.has_more).then_some(REST)
             }
             Err(error) => {
                 tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "webhooks wait");
@@ -70,9 +67,19 @@ pub(super) async fn run(dispatcher: &Arc<Dispatcher>, tasks: &mut JoinSet<()>) {
     }
 }
 
-async fn claim(dispatcher: &Dispatcher, lanes: usize, after: i64) -> Result<Claimed, db::Error> {
-    let without = if dispatcher.slots.has_slow() { Vec::new() } else { dispatcher.pace.slow_ones() };
-    let wish = Wish { webhooks: lanes, turn: TURN_MAX, deliveries: DELIVERIES, after, without, lease: LEASE };
+async fn claim(dispatcher: &Dispatcher, lanes: usize, turns: Turns) -> Result<Found, db::Error> {
+    let slots = &dispatcher.slots;
+    let without = if slots.has_slow() { Vec::new() } else { dispatcher.pace.slow_ones() };
+    let wish = Wish {
+        lanes,
+        turn: TURN_MAX,
+        deliveries: DELIVERIES,
+        turns,
+        without,
+        left: slots.left(),
+        share: slots.share(),
+        lease: LEASE,
+    };
     dispatcher.app.db.transaction(move |conn| Ok(lanes::claim(conn, &wish)?)).await
 }
 
@@ -86,14 +93,15 @@ async fn begin(dispatcher: &Arc<Dispatcher>, tasks: &mut JoinSet<()>, claimed: C
     }
     let mut hooks: HashMap<i64, _> = hooks.iter().map(|stored| (stored.no, dispatcher.hook(stored))).collect();
     let mut unwanted = Vec::new();
-    for no in lanes {
-        let slot = dispatcher.slots.take(dispatcher.pace.is_slow(no));
+    for Lane { no, owner } in lanes {
+        let is_slow = dispatcher.pace.is_slow(no);
+        let slot = if is_slow { dispatcher.slots.take_slow() } else { dispatcher.slots.take_prompt(owner) };
         let (Some(slot), Some(hook), Some(waiting)) = (slot, hooks.remove(&no), by_lane.remove(&no)) else {
             unwanted.push((no, lease));
             continue;
         };
         let events = waiting.iter().filter_map(|one| Some((one.event_id, Arc::clone(events.get(&one.event_id)?))));
-        let lane = Lane { no, lease, hook, events: events.collect(), waiting };
+        let lane = Taken { no, lease, hook, events: events.collect(), waiting };
         dispatcher.held().insert(no, lease);
         tasks.spawn(turn(Arc::clone(dispatcher), lane, slot));
     }
@@ -102,7 +110,8 @@ async fn begin(dispatcher: &Arc<Dispatcher>, tasks: &mut JoinSet<()>, claimed: C
     }
 }
 
-struct Lane {
+/// A lane that is ours for a turn.
+struct Taken {
     no: i64,
     lease: Uuid,
     /// Only its door where its secret cannot be read.
@@ -121,9 +130,9 @@ impl Drop for Held<'_> {
 }
 
 /// One delivery after the other, as long as the turn lasts.
-async fn turn(dispatcher: Arc<Dispatcher>, lane: Lane, mut slot: Slot) {
+async fn turn(dispatcher: Arc<Dispatcher>, lane: Taken, mut slot: Slot) {
     let held = Held(&dispatcher, lane.no);
-    let Lane { no, lease, hook, events, waiting } = lane;
+    let Taken { no, lease, hook, events, waiting } = lane;
     let started = Instant::now();
     let (mut ended, mut gone) = (Vec::with_capacity(waiting.len()), None);
     let keeps = waiting.len() > 1 || dispatcher.pace.is_warm(no);
