@@ -1,9 +1,6 @@
 //! Events from an outbox to the event log, through a running stack.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use diesel::{
@@ -43,7 +40,7 @@ struct Lag {
 }
 
 /// Empties a full outbox, against plain inserts of the same rows; then looks how far the log is behind under a steady load.
-pub(crate) fn run(target: &Target) -> anyhow::Result<()> {
+pub(crate) async fn run(target: &Target) -> anyhow::Result<()> {
     let url = |service| migrations::service_url(&target.database_url, service);
     let mut sender = PgConnection::establish(&url(Service::SkillBuilder)?)?;
     let mut log = PgConnection::establish(&url(Service::ControlPlane)?)?;
@@ -51,7 +48,7 @@ pub(crate) fn run(target: &Target) -> anyhow::Result<()> {
     let (mut rates, mut ratios) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let floor = plain_inserts(&mut log)?;
-        let ours = backlog(&mut sender, &mut log)?;
+        let ours = backlog(&mut sender, &mut log).await?;
         println!("  floor {floor:>8.0} /s   imago {ours:>8.0} /s");
         rates.push(ours);
         ratios.push(ours / floor);
@@ -60,7 +57,7 @@ pub(crate) fn run(target: &Target) -> anyhow::Result<()> {
     ratios.sort_by(f64::total_cmp);
     let (rate, ratio) = (rates[ROUNDS / 2], ratios[ROUNDS / 2]);
     println!("  {rate:.0} events/s, {ratio:.2} of plain inserts (medians; at least {WANTED_PER_SECOND} /s wanted)");
-    steady(&mut sender, &mut log, target.time)
+    steady(&mut sender, &mut log, target.time).await
 }
 
 fn ids(count: usize) -> Vec<Uuid> {
@@ -116,30 +113,30 @@ fn plain_inserts(log: &mut PgConnection) -> anyhow::Result<f64> {
 }
 
 /// The rate at which the stack empties an outbox, from its first event in the log to its last.
-fn backlog(sender: &mut PgConnection, log: &mut PgConnection) -> anyhow::Result<f64> {
+async fn backlog(sender: &mut PgConnection, log: &mut PgConnection) -> anyhow::Result<f64> {
     let kind = kind();
     sender
         .transaction::<_, anyhow::Error, _>(|conn| (0..BACKLOG / BATCH).try_for_each(|_| push(conn, &kind, BATCH)))?;
-    let begun = wait_for(log, &kind, 1)?;
+    let begun = wait_for(log, &kind, 1).await?;
     let first = in_log(log, &kind)?;
-    let done = wait_for(log, &kind, BACKLOG)?;
+    let done = wait_for(log, &kind, BACKLOG).await?;
     clear(log, &kind)?;
     Ok(per_second(BACKLOG - first, done - begun))
 }
 
-fn wait_for(log: &mut PgConnection, kind: &str, wanted: usize) -> anyhow::Result<Instant> {
+async fn wait_for(log: &mut PgConnection, kind: &str, wanted: usize) -> anyhow::Result<Instant> {
     let begun = Instant::now();
     while in_log(log, kind)? < wanted {
         if begun.elapsed() > PATIENCE {
             bail!("the events are not in the log within {PATIENCE:?}; is the stack running?");
         }
-        thread::sleep(Duration::from_millis(5));
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(Instant::now())
 }
 
 /// Writes as many events a second as are wanted, in changes of a few, and prints how long each took into the log.
-fn steady(sender: &mut PgConnection, log: &mut PgConnection, time: Duration) -> anyhow::Result<()> {
+async fn steady(sender: &mut PgConnection, log: &mut PgConnection, time: Duration) -> anyhow::Result<()> {
     let kind = kind();
     let changes = WANTED_PER_SECOND / CHANGE * usize::try_from(time.as_secs().max(1))?;
     let pause = Duration::from_secs(1) / u32::try_from(WANTED_PER_SECOND / CHANGE)?;
@@ -149,11 +146,11 @@ fn steady(sender: &mut PgConnection, log: &mut PgConnection, time: Duration) -> 
     for change in 0..changes {
         push(sender, &kind, CHANGE)?;
         let due = pause * u32::try_from(change + 1)?;
-        thread::sleep(due.saturating_sub(begun.elapsed()));
+        tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
     }
     let written = begun.elapsed();
     let behind = changes * CHANGE - in_log(log, &kind)?;
-    wait_for(log, &kind, changes * CHANGE)?;
+    wait_for(log, &kind, changes * CHANGE).await?;
     let lag = sql_query(
         "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY took) AS p50, percentile_cont(0.99) WITHIN GROUP (ORDER BY took) AS p99 \
          FROM (SELECT extract(epoch FROM recorded_at - at)::float8 * 1000 AS took FROM events WHERE kind = $1) AS each",

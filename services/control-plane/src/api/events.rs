@@ -147,7 +147,7 @@ fn following(
             due = Instant::now() + alive;
         }
         let text = match reader.next(due).await {
-            Next::Entries(entries) => web::Bytes::from(entries.iter().map(|entry| frame(entry)).collect::<String>()),
+            Next::Entries(entries) => web::Bytes::from(entries.iter().map(frame).collect::<String>()),
             Next::Nothing => web::Bytes::from_static(KEEP_ALIVE.as_bytes()),
             Next::End => return None,
         };

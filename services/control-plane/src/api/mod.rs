@@ -7,6 +7,9 @@ mod events;
 mod input;
 mod internal;
 mod keys;
+mod sign_in;
+mod user_input;
+mod users;
 mod webhooks;
 
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -30,6 +33,16 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(events::list_events)
         .service(events::report_event)
         .service(events::follow_events)
+        .service(sign_in::login)
+        .service(sign_in::refresh)
+        .service(sign_in::logout)
+        .service(sign_in::me)
+        .service(sign_in::change_me)
+        .service(sign_in::change_password)
+        .service(users::register)
+        .service(users::list_users)
+        .service(users::get_user)
+        .service(users::change_user)
         .configure(webhook_routes);
 }
 
@@ -38,6 +51,7 @@ pub(crate) fn internal_routes(config: &mut ServiceConfig<'_>) {
     config
         .service(internal::look_up_key)
         .service(internal::take_in_events)
+        .service(internal::ended_sessions)
         .service(webhooks::internal::create)
         .service(webhooks::internal::list)
         .service(webhooks::internal::get)

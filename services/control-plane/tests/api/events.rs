@@ -9,6 +9,7 @@ use crate::rig::Rig;
 pub(crate) const PATH: &str = "/api/v1/observability/events";
 
 /// An event of one of our services, as its outbox hands it over. Its number is its id.
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 pub(crate) fn event(number: usize, kind: &str, payload: Value) -> Value {
     json!({
         "id": format!("00000000-0000-7000-8000-{number:012x}"), "kind": kind, "aggregate": "thing:1", "service": "agent-builder",

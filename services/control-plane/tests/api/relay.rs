@@ -209,7 +209,11 @@ async fn what_is_rolled_back_never_happened() {
         Err(diesel::result::Error::RollbackTransaction.into())
     });
     assert!(failed.await.is_err());
-    sender.db.run::<_, db::Error>(|conn| Ok(push(conn, "a.later", "thing:1", 2))).await.unwrap();
+    let later = sender.db.run::<_, db::Error>(|conn| {
+        push(conn, "a.later", "thing:1", 2);
+        Ok(())
+    });
+    later.await.unwrap();
     eventually("arrives", || arrived(&rig, "a.later") == ["thing:1 2"]).await;
     assert_eq!(arrived(&rig, "a.never"), [""; 0]);
     relay.end().await;
