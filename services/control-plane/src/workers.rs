@@ -14,6 +14,7 @@ use crate::{
         start::{self, FirstKey, Prepared, State},
         usage,
         users::FirstAdministrator,
+        webhooks,
     },
 };
 
@@ -32,6 +33,7 @@ type Announce = Box<dyn Fn(Announcement<'_>) + Send + Sync>;
 pub(crate) fn all(app: &Arc<App>, announce: Announce) -> Vec<Worker> {
     let (preparing, relaying, keeping, following) =
         (Arc::clone(app), Arc::clone(app), Arc::clone(app), Arc::clone(app));
+    let (delivering, thinning) = (Arc::clone(app), Arc::clone(app));
     let (db, counts) = (app.db.clone(), app.db.clone());
     let sessions = Arc::clone(app);
     vec![
@@ -40,6 +42,8 @@ pub(crate) fn all(app: &Arc<App>, announce: Announce) -> Vec<Worker> {
         Box::new(move |stop| Box::pin(keep(keeping, stop))),
         Box::new(move |stop| Box::pin(live::follow(following, stop))),
         Box::new(move |stop| Box::pin(purge_sessions(sessions, stop))),
+        Box::new(move |stop| Box::pin(webhooks::dispatcher::run(delivering, stop))),
+        Box::new(move |stop| Box::pin(webhooks::upkeep::run(thinning, stop))),
         Box::new(move |stop| Box::pin(idempotency::purger(db, stop))),
         Box::new(move |stop| Box::pin(usage::purger(counts, stop))),
     ]

@@ -56,6 +56,7 @@ permissions! {
     ObservabilityRead = ["observability:read"];
     ObservabilityWrite = ["observability:write"];
     KeysManage = ["keys:manage"];
+    WebhooksManage = ["webhooks:manage"];
     UsersManage = ["users:manage"];
     /// Every identified caller.
     Anybody = [];

@@ -10,6 +10,7 @@ mod keys;
 mod sign_in;
 mod user_input;
 mod users;
+mod webhooks;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -41,10 +42,38 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(users::register)
         .service(users::list_users)
         .service(users::get_user)
-        .service(users::change_user);
+        .service(users::change_user)
+        .configure(webhook_routes);
 }
 
 /// The routes for our own services.
 pub(crate) fn internal_routes(config: &mut ServiceConfig<'_>) {
-    config.service(internal::look_up_key).service(internal::take_in_events).service(internal::ended_sessions);
+    config
+        .service(internal::look_up_key)
+        .service(internal::take_in_events)
+        .service(internal::ended_sessions)
+        .service(webhooks::internal::create)
+        .service(webhooks::internal::list)
+        .service(webhooks::internal::get)
+        .service(webhooks::internal::remove);
+}
+
+fn webhook_routes(config: &mut ServiceConfig<'_>) {
+    use webhooks::{ains, native};
+    config
+        .service(ains::create)
+        .service(ains::list)
+        .service(ains::get)
+        .service(ains::change)
+        .service(ains::delete)
+        .service(ains::deliveries)
+        .service(ains::redeliver)
+        .service(native::create)
+        .service(native::list)
+        .service(native::get)
+        .service(native::change)
+        .service(native::delete)
+        .service(native::deliveries)
+        .service(native::redeliver)
+        .service(native::test);
 }

@@ -22,6 +22,7 @@ mod sessions;
 mod start;
 mod stream;
 mod users;
+mod webhooks;
 
 use rig::Rig;
 use test_support::assert_no_operation_is_open;

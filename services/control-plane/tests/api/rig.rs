@@ -82,6 +82,9 @@ impl Rig {
             "refresh_tokens",
             "ended_sessions",
             "login_failures",
+            "webhooks",
+            "webhook_events",
+            "webhook_deliveries",
         ];
         let rows = tables.iter().flat_map(|table| self.texts(&format!("SELECT {table}::text AS value FROM {table}")));
         rows.collect::<Vec<_>>().join("\n")
