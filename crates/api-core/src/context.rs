@@ -116,11 +116,6 @@ impl Context {
         self.caller.get().map(|(principal, is_service)| (principal, *is_service))
     }
 
-    /// The client that the caller belongs to, once the caller is known.
-    pub(crate) fn client_id(&self) -> Option<&str> {
-        self.caller.get().map(|(principal, _)| principal.client_id.as_str())
-    }
-
     /// How the caller stands with its limits, once it is known who calls; our own services have none.
     #[must_use]
     pub fn rate(&self) -> Option<&Counted> {
@@ -189,12 +184,32 @@ pub fn call_context() -> CallContext {
     }
 }
 
-/// The id of the trace that the current span is part of, if it is part of one.
-pub(crate) fn trace_id() -> Option<String> {
+/// What an event keeps of the request that caused it; nothing where there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    pub request_id: Option<String>,
+    /// The client that the caller belongs to.
+    pub client_id: Option<String>,
+    pub ip_address: Option<String>,
+    pub user_agent: Option<String>,
+    pub trace_id: Option<String>,
+}
+
+/// Where the work at hand comes from.
+#[must_use]
+pub fn origin() -> Origin {
     let context = tracing::Span::current().context();
     let span = context.span();
     let span = span.span_context();
-    span.is_valid().then(|| span.trace_id().to_string())
+    let trace_id = span.is_valid().then(|| span.trace_id().to_string());
+    let Some(request) = current() else { return Origin { trace_id, ..Origin::default() } };
+    Origin {
+        request_id: Some(request.request_id.to_string()),
+        client_id: request.caller.get().map(|(principal, _)| principal.client_id.clone()),
+        ip_address: request.visitor.ip(),
+        user_agent: request.visitor.user_agent(),
+        trace_id,
+    }
 }
 
 /// W3C `traceparent` of the current span, when it is part of a trace.

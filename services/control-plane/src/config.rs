@@ -1,5 +1,7 @@
 //! The service's own settings.
 
+use std::time::Duration;
+
 use api_core::{auth::split_key, platform::Platform, secret::Secret, settings::Error};
 use serde::Deserialize;
 
@@ -12,11 +14,22 @@ struct Section {
     bootstrap_admin_key: Secret,
     event_retention_days: u16,
     audit_retention_days: u16,
+    event_streams_max: usize,
+    event_keep_alive_seconds: u64,
+    /// `open` or `closed`.
+    auth_registration: String,
 }
 
 impl Default for Section {
     fn default() -> Self {
-        Self { bootstrap_admin_key: Secret::default(), event_retention_days: 30, audit_retention_days: 90 }
+        Self {
+            bootstrap_admin_key: Secret::default(),
+            event_retention_days: 30,
+            audit_retention_days: 90,
+            event_streams_max: 100,
+            event_keep_alive_seconds: 15,
+            auth_registration: String::new(),
+        }
     }
 }
 
@@ -30,6 +43,12 @@ pub(crate) struct Config {
     pub(crate) event_retention_days: u16,
     /// How long the audit log is kept.
     pub(crate) audit_retention_days: u16,
+    /// Event streams that may be open at once in one process.
+    pub(crate) event_streams_max: usize,
+    /// How often a stream without news says that it is there, and looks whether it may go on.
+    pub(crate) event_keep_alive: Duration,
+    /// Whether anybody may become a user.
+    pub(crate) registration_is_open: bool,
 }
 
 /// The key of `BOOTSTRAP_ADMIN_KEY`.
@@ -52,11 +71,22 @@ impl Config {
                 return Err(Error::new(name, "must be at least 1"));
             }
         }
+        if section.event_keep_alive_seconds == 0 {
+            return Err(Error::new("event_keep_alive_seconds", "must be at least 1"));
+        }
         Ok(Self {
             administrator: administrator(&section.bootstrap_admin_key)?,
             admin_key_ids: platform.core.admin_key_ids.0.clone(),
             event_retention_days: section.event_retention_days,
             audit_retention_days: section.audit_retention_days,
+            event_streams_max: section.event_streams_max,
+            event_keep_alive: Duration::from_secs(section.event_keep_alive_seconds),
+            registration_is_open: match section.auth_registration.as_str() {
+                "" => !platform.core.is_production(),
+                "open" => true,
+                "closed" => false,
+                _ => return Err(Error::new("auth_registration", "must be open or closed")),
+            },
         })
     }
 }
@@ -92,6 +122,16 @@ mod tests {
         }
         assert!(read(&[("BOOTSTRAP_ADMIN_KEY", "")]).unwrap().administrator.is_none());
         assert_eq!(read(&[("BOOTSTRAP_ADMIN_KEY", "a.b.c")]).unwrap().administrator.unwrap().id, "a");
+    }
+
+    #[test]
+    fn registration_is_open_except_in_production_unless_the_settings_say_otherwise() {
+        let production = [("IMAGO_ENV", "production"), ("JWT_SECRET", "0123456789012345678901234567890123")];
+        let is_open = |pairs: &[(&str, &str)]| read(pairs).unwrap().registration_is_open;
+        assert!(is_open(&[]) && !is_open(&production));
+        assert!(!is_open(&[("AUTH_REGISTRATION", "closed")]));
+        assert!(is_open(&[production.as_slice(), &[("AUTH_REGISTRATION", "open")]].concat()));
+        assert!(read(&[("AUTH_REGISTRATION", "ajar")]).unwrap_err().contains("AUTH_REGISTRATION"));
     }
 
     #[test]

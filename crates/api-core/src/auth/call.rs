@@ -21,7 +21,7 @@ use api_types::{
 use futures_util::{StreamExt as _, future::LocalBoxFuture};
 
 use super::{
-    ANONYMOUS, Caller, invalid_token,
+    ANONYMOUS, Caller, Credential, invalid_token,
     permission::{BodyLimit, Permission},
 };
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
     door::Door,
     error::ApiError,
     input::{self, Object},
-    list::{ListQuery, ListSpec},
+    list::{ListQuery, ListSpec, Plain},
     platform::Platform,
     rate_limit::{self, Anonymous, Exceeded},
 };
@@ -84,7 +84,7 @@ impl<P: Permission> FromRequest for Call<P> {
                 nobody([])
             } else {
                 let from = client_address::customer(address(&request, &platform)).to_string();
-                match platform.auth.identify(request.headers(), signed, &from).await {
+                match platform.auth.identify(&request, signed, &from).await {
                     Ok(caller) => caller,
                     Err(error) => stranger::<P>(error, &request, &platform)?,
                 }
@@ -127,6 +127,18 @@ impl<P: Permission> Call<P> {
     pub async fn optional_body(&mut self) -> Result<Body, ApiError> {
         let bytes = self.json_bytes().await?;
         if bytes.trim_ascii().is_empty() { Ok(Body(Object::default())) } else { input::parse(&bytes).map(Body) }
+    }
+
+    /// Reads a JSON object, or a form whose values are texts; no body at all is an empty object.
+    ///
+    /// # Errors
+    /// As [`Call::body`].
+    pub async fn body_or_form(&mut self) -> Result<Body, ApiError> {
+        if essence(self.request.headers()).as_deref() == Some("application/x-www-form-urlencoded") {
+            let bytes = self.bytes().await?;
+            return input::parse_form(&bytes).map(Body);
+        }
+        self.optional_body().await
     }
 
     /// Reads a JSON value into a wire type: for internal routes, whose callers are our own clients.
@@ -194,6 +206,14 @@ impl<P: Permission> Call<P> {
         &self.request
     }
 
+    /// The address of whoever calls, as one customer's: what attempts are counted by.
+    ///
+    /// # Errors
+    /// 500 when the app has no platform.
+    pub fn origin(&self) -> Result<IpAddr, ApiError> {
+        Ok(client_address::customer(address(&self.request, &*platform(&self.request)?)))
+    }
+
     /// The text of a header; `None` when absent or no text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -206,6 +226,20 @@ impl<P: Permission> Call<P> {
         let mut pairs = url::form_urlencoded::parse(self.request.query_string().as_bytes());
         let value = pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
         value.filter(|value| !value.contains('\0'))
+    }
+
+    /// Whether the credential still holds and still gives the right: for answers that go on for long. While nobody can say,
+    /// it does.
+    pub async fn still_holds(&self) -> bool {
+        let Ok(platform) = platform(&self.request) else { return false };
+        if self.caller.is_service() {
+            return true;
+        }
+        let from = client_address::customer(address(&self.request, &platform)).to_string();
+        match platform.auth.identify(&self.request, None, &from).await {
+            Ok(caller) => P::ANY_OF.is_empty() || caller.may_any(P::ANY_OF),
+            Err(error) => error.code().status() != 401,
+        }
     }
 
     /// `?include=embeddings` (a comma list).
@@ -276,7 +310,15 @@ impl<P: Permission> Call<P> {
     /// # Errors
     /// 422 for an unknown field, operator, or a value of another type.
     pub fn list_query(&self, spec: &ListSpec) -> Result<ListQuery, ApiError> {
-        spec.parse(self.request.query_string())
+        self.list_query_with(spec, &Plain::NONE)
+    }
+
+    /// As [`Call::list_query`], with the plain parameters that `plain` names.
+    ///
+    /// # Errors
+    /// As [`Call::list_query`]; 422 for a plain value outside its closed list.
+    pub fn list_query_with(&self, spec: &ListSpec, plain: &'static Plain) -> Result<ListQuery, ApiError> {
+        spec.parse(self.request.query_string(), plain)
     }
 }
 
@@ -335,6 +377,10 @@ fn stranger<P: Permission>(error: ApiError, request: &HttpRequest, platform: &Pl
         }
         return Ok(nobody([Role::Service]));
     }
+    if error.code() == Code::MissingAuthorization && P::OPTIONAL {
+        count_address(Anonymous::OpenRoute, NOBODY_PER_MINUTE, request, platform)?;
+        return Ok(nobody([]));
+    }
     if error.code().status() == 401 {
         count_address(Anonymous::Refused, NOBODY_PER_MINUTE, request, platform)?;
         access::rejected(&error);
@@ -348,10 +394,7 @@ fn address(request: &HttpRequest, platform: &Platform) -> IpAddr {
 }
 
 fn count_address(what: Anonymous, per_minute: u64, request: &HttpRequest, platform: &Platform) -> Result<(), ApiError> {
-    platform
-        .limiter
-        .count_address(what, address(request, platform), per_minute)
-        .map_err(|exceeded| over(&exceeded))
+    platform.limiter.count_address(what, address(request, platform), per_minute).map_err(|exceeded| over(&exceeded))
 }
 
 /// Nobody in particular, counted by its address.
@@ -362,7 +405,7 @@ fn nobody(roles: impl Into<std::collections::BTreeSet<Role>>) -> Caller {
         roles: roles.into(),
         permissions: Vec::new(),
     };
-    Caller { principal, service: None, limits: None }
+    Caller { principal, service: None, limits: None, credential: Credential::None }
 }
 
 fn count(caller: &Caller, platform: &Platform) -> Result<(), ApiError> {
@@ -403,8 +446,15 @@ fn check_address<P: Permission>(caller: &Caller, request: &HttpRequest, platform
 
 /// No `Content-Type`, `application/json`, or `application/*+json`.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
-    let Ok(text) = value.to_str() else { return false };
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !headers.contains_key(CONTENT_TYPE) {
+        return true;
+    }
+    let essence = essence(headers).unwrap_or_default();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The media type of the body, in lower case and without parameters; `None` when it is not said in text.
+fn essence(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }

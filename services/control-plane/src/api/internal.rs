@@ -9,15 +9,18 @@ use api_core::{
 use api_types::{
     access::{self, AccessBatch},
     error::Code,
-    events::EventBatch,
+    events::{EventBatch, EventReceipt},
     keys::KeyLookup,
+    users::EndedAfter,
 };
+use chrono::Utc;
 
 use crate::{
     App,
     domain::{
         audit,
-        intake::{self, BATCH_MAX},
+        intake::{self, Arriving, BATCH_MAX},
+        users::sessions,
     },
     source,
 };
@@ -34,6 +37,14 @@ pub(super) async fn look_up_key(mut call: Call<ServiceOnly>, app: web::Data<App>
     Reply::ok(&source::look_up(&app.db, lookup).await?)
 }
 
+/// The sessions that ended after those that a service knows of.
+#[utoipa::path]
+#[post("/internal/v1/sessions/ended")]
+pub(super) async fn ended_sessions(mut call: Call<ServiceOnly>, app: web::Data<App>) -> Result<Reply, ApiError> {
+    let after: EndedAfter = call.read().await?;
+    Reply::ok(&sessions::ended_after(&app.db, after, Utc::now()).await?)
+}
+
 /// Take in events; those that are known already count for nothing.
 #[utoipa::path]
 #[post("/internal/v1/events")]
@@ -43,7 +54,8 @@ pub(super) async fn take_in_events(mut call: Call<ServiceOnly>, app: web::Data<A
         let message = format!("events must have at most {BATCH_MAX} entries");
         return Err(ApiError::field(Code::InvalidRange, "events", message));
     }
-    Reply::ok(&intake::take_in(&app, events).await?)
+    let taken = intake::take_in(&app, events.into_iter().map(Arriving::from).collect()).await?;
+    Reply::ok(&EventReceipt { accepted: taken.new.len() })
 }
 
 /// Take in who used what and who was refused; a batch that is known already counts for nothing.

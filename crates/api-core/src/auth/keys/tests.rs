@@ -28,7 +28,7 @@ fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
 
-fn record(token: &str) -> KeyRecord {
+pub(super) fn record(token: &str) -> KeyRecord {
     let (id, form, secret) = match token.split_once('.') {
         Some((id, secret)) => (id.to_owned(), KeyForm::Native, secret),
         None => (format!("key_{}", &digest(token)[..8]), KeyForm::Ains, token),

@@ -1,12 +1,13 @@
 //! Which events are written down, and as what.
 //!
 //! The rule: an event is a row when somebody changed something, or tried to. It is none when the platform tells how work that
-//! somebody ordered goes on ([`PROGRESS`]): who ordered it is written down already. Kinds that nobody thought of here are rows.
+//! somebody ordered goes on ([`PROGRESS`]): who ordered it is written down already; and when a client reports it, since that says
+//! what the client says. Kinds that nobody thought of here are rows.
 
 use serde_json::{Map, Value};
 
 use super::Entry;
-use crate::domain::intake::StoredEvent;
+use crate::domain::{events::log::EXTERNAL, intake::StoredEvent};
 
 /// Verbs of events that tell how work goes on.
 const PROGRESS: &[&str] =
@@ -66,6 +67,9 @@ const VERBS: &[(&str, &str)] = &[
 
 /// The row that an event is, if it is one; `client_id` is that of the actor.
 pub(crate) fn of_event(event: &StoredEvent, client_id: Option<String>) -> Option<Entry> {
+    if event.service.starts_with(EXTERNAL) {
+        return None;
+    }
     let known = KNOWN.iter().find(|known| known.kind == event.kind);
     let (event_type, action, kept, success) = match known {
         Some(known) => (known.event_type.to_owned(), known.action.to_owned(), Some(known.details), known.success),

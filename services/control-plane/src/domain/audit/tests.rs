@@ -1,7 +1,7 @@
 use api_core::{seal::SignKey, secret::Secret};
 use api_types::{
     access::{AccessCount, BadCredential, Refusal, RefusedAccess, Window},
-    events::Event,
+    events::{Event, Level},
     time,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -31,7 +31,7 @@ fn event(kind: &str, aggregate: &str, payload: Value) -> StoredEvent {
         at: at("2026-01-01T00:00:00.1234Z"),
         payload,
     };
-    StoredEvent { seq: 1, event }
+    StoredEvent { seq: 1, level: Level::Info, recorded_at: event.at, event }
 }
 
 fn entry(kind: &str, aggregate: &str, payload: Value) -> Option<Entry> {
@@ -165,6 +165,13 @@ fn progress_of_work_is_no_row() {
     for kind in ["task.assigned", "task.started", "task.completed", "task.failed", "chain.completed", "agent.ready"] {
         assert_eq!(entry(kind, "x:y", json!({})), None, "{kind}");
     }
+}
+
+#[test]
+fn what_a_client_reports_is_no_row() {
+    let mut reported = event("trust.adjusted", "external:k_1", json!({"agent_id": "a"}));
+    reported.event.service = "external:k_1".to_owned();
+    assert_eq!(of_event(&reported, None), None);
 }
 
 #[test]
