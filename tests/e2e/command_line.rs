@@ -119,3 +119,37 @@ fn an_import_replaces_the_taxonomy_and_a_broken_one_does_not() {
     assert!(stderr(&output).contains("skills_en.csv"), "{}", stderr(&output));
     assert_eq!(taxonomy()["version"], "9.9.9");
 }
+
+#[test]
+fn the_audit_log_is_verified_and_exported() {
+    let stack = Stack::start();
+    let output = stack.imago(&["audit", "verify"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    let head = text.lines().find_map(|line| line.strip_prefix("head ")).unwrap().to_owned();
+    assert!(text.starts_with("The audit log is intact: "), "{text}");
+    // What happens later does not contradict what was printed.
+    stack.get("/ains/audit-logs");
+    assert!(stack.imago(&["audit", "verify", "--expect-head", &head]).status.success());
+
+    let (seq, hash) = head.split_once(':').unwrap();
+    for (expected, code) in [
+        (format!("{seq}:{}", "0".repeat(64)), 1),
+        (format!("1000000:{hash}"), 1),
+        ("nonsense".to_owned(), 2),
+    ] {
+        let output = stack.imago(&["audit", "verify", "--expect-head", &expected]);
+        assert_eq!(output.status.code(), Some(code), "{expected}: {}", stderr(&output));
+    }
+
+    let output = stack.imago(&["audit", "export", "audit.ndjson"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lines: Vec<Value> = fs::read_to_string(stack.dir().join("audit.ndjson"))
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(stdout(&output).contains(&format!("Exported {} rows", lines.len())));
+    let last = lines.iter().find(|line| line["seq"].to_string() == seq).unwrap();
+    assert_eq!(last["hash"], hash);
+}
