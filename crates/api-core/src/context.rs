@@ -161,6 +161,34 @@ pub fn call_context() -> CallContext {
     }
 }
 
+/// What an event keeps of the request that caused it; nothing where there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    pub request_id: Option<String>,
+    /// The client that the caller belongs to.
+    pub client_id: Option<String>,
+    pub ip_address: Option<String>,
+    pub user_agent: Option<String>,
+    pub trace_id: Option<String>,
+}
+
+/// Where the work at hand comes from.
+#[must_use]
+pub fn origin() -> Origin {
+    let context = tracing::Span::current().context();
+    let span = context.span();
+    let span = span.span_context();
+    let trace_id = span.is_valid().then(|| span.trace_id().to_string());
+    let Some(request) = current() else { return Origin { trace_id, ..Origin::default() } };
+    Origin {
+        request_id: Some(request.request_id.to_string()),
+        client_id: request.caller.get().map(|(principal, _)| principal.client_id.clone()),
+        ip_address: None,
+        user_agent: None,
+        trace_id,
+    }
+}
+
 /// W3C `traceparent` of the current span, when it is part of a trace.
 #[must_use]
 pub fn traceparent() -> Option<String> {

@@ -1,5 +1,7 @@
 //! The service's own settings.
 
+use std::time::Duration;
+
 use api_core::{auth::split_key, platform::Platform, secret::Secret, settings::Error};
 use serde::Deserialize;
 
@@ -11,13 +13,21 @@ struct Section {
     /// `key_id.secret` of a key that is an administrator's from the start on.
     bootstrap_admin_key: Secret,
     event_retention_days: u16,
+    event_streams_max: usize,
+    event_keep_alive_seconds: u64,
     /// `open` or `closed`.
     auth_registration: String,
 }
 
 impl Default for Section {
     fn default() -> Self {
-        Self { bootstrap_admin_key: Secret::default(), event_retention_days: 30, auth_registration: String::new() }
+        Self {
+            bootstrap_admin_key: Secret::default(),
+            event_retention_days: 30,
+            event_streams_max: 100,
+            event_keep_alive_seconds: 15,
+            auth_registration: String::new(),
+        }
     }
 }
 
@@ -29,6 +39,10 @@ pub(crate) struct Config {
     pub(crate) admin_key_ids: Vec<String>,
     /// How long events are kept.
     pub(crate) event_retention_days: u16,
+    /// Event streams that may be open at once in one process.
+    pub(crate) event_streams_max: usize,
+    /// How often a stream without news says that it is there, and looks whether it may go on.
+    pub(crate) event_keep_alive: Duration,
     /// Whether anybody may become a user.
     pub(crate) registration_is_open: bool,
 }
@@ -48,10 +62,15 @@ impl Config {
         if section.event_retention_days == 0 {
             return Err(Error::new("event_retention_days", "must be at least 1"));
         }
+        if section.event_keep_alive_seconds == 0 {
+            return Err(Error::new("event_keep_alive_seconds", "must be at least 1"));
+        }
         Ok(Self {
             administrator: administrator(&section.bootstrap_admin_key)?,
             admin_key_ids: platform.core.admin_key_ids.0.clone(),
             event_retention_days: section.event_retention_days,
+            event_streams_max: section.event_streams_max,
+            event_keep_alive: Duration::from_secs(section.event_keep_alive_seconds),
             registration_is_open: match section.auth_registration.as_str() {
                 "" => !platform.core.is_production(),
                 "open" => true,

@@ -29,8 +29,9 @@ use api_core::{
     settings::Error,
 };
 use config::Config;
-use domain::users::Users;
+use domain::{events::live::Live, users::Users, webhooks::Webhooks};
 use source::StoreSessions;
+use tokio::sync::{Mutex, watch};
 
 /// As events name it.
 const NAME: &str = "control-plane";
@@ -51,6 +52,12 @@ pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) platform: Arc<Platform>,
     pub(crate) config: Config,
+    pub(crate) webhooks: Webhooks,
+    /// The number of the newest event that this process took in. Whoever waits for events subscribes to it.
+    pub(crate) arrived: watch::Sender<i64>,
+    /// Held by whoever takes events in.
+    pub(crate) intake: Mutex<()>,
+    pub(crate) live: Live,
     pub(crate) users: Users,
     prepared: AtomicBool,
 }
@@ -108,7 +115,10 @@ pub fn start_announcing(
     platform.auth.sessions().kept_by(LABEL, Arc::new(StoreSessions(db.clone())));
     let users =
         Users::new(db.clone(), Arc::clone(&platform), &config).map_err(|error| Error::new("jwt_secret", error))?;
-    let app = Arc::new(App { db, platform, config, users, prepared: AtomicBool::new(false) });
+    let webhooks = Webhooks::new(&platform)?;
+    let live = Live::new(config.event_streams_max);
+    let (arrived, intake, prepared) = (watch::Sender::new(0), Mutex::new(()), AtomicBool::new(false));
+    let app = Arc::new(App { db, platform, config, arrived, intake, live, users, webhooks, prepared });
     let routes = mounted(&app, api::routes);
     let service = Service {
         name: NAME,

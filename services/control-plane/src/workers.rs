@@ -9,34 +9,41 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Announcement, App,
     domain::{
-        events,
+        events::{live, upkeep},
+        intake,
         start::{self, FirstKey, Prepared, State},
         usage,
         users::FirstAdministrator,
+        webhooks,
     },
 };
 
 /// How long to wait before trying again what the database could not do.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long own events may lie in the outbox when nothing else is going on.
+/// How long own events may lie in the outbox when nobody says that they are there.
 const RELAY_PAUSE: Duration = Duration::from_millis(500);
-const RELAY_AGAIN: Duration = Duration::from_secs(5);
-/// How often old events are looked for.
-const PURGE_PAUSE: Duration = Duration::from_secs(3600);
+/// How often the log is looked after, and when again if that failed.
+const KEEP_PAUSE: Duration = Duration::from_secs(3600);
+const KEEP_AGAIN: Duration = Duration::from_secs(60);
 /// How often ended sessions and failed logins are looked for that no longer count.
 const SESSIONS_PURGE_PAUSE: Duration = Duration::from_secs(60);
 
 type Announce = Box<dyn Fn(Announcement<'_>) + Send + Sync>;
 
 pub(crate) fn all(app: &Arc<App>, announce: Announce) -> Vec<Worker> {
-    let (preparing, relaying, purging) = (Arc::clone(app), Arc::clone(app), Arc::clone(app));
+    let (preparing, relaying, keeping, following) =
+        (Arc::clone(app), Arc::clone(app), Arc::clone(app), Arc::clone(app));
+    let (delivering, thinning) = (Arc::clone(app), Arc::clone(app));
     let (db, counts) = (app.db.clone(), app.db.clone());
     let sessions = Arc::clone(app);
     vec![
         Box::new(move |stop| Box::pin(prepare(preparing, announce, stop))),
         Box::new(move |stop| Box::pin(relay(relaying, stop))),
-        Box::new(move |stop| Box::pin(purge(purging, stop))),
+        Box::new(move |stop| Box::pin(keep(keeping, stop))),
+        Box::new(move |stop| Box::pin(live::follow(following, stop))),
         Box::new(move |stop| Box::pin(purge_sessions(sessions, stop))),
+        Box::new(move |stop| Box::pin(webhooks::dispatcher::run(delivering, stop))),
+        Box::new(move |stop| Box::pin(webhooks::upkeep::run(thinning, stop))),
         Box::new(move |stop| Box::pin(idempotency::purger(db, stop))),
         Box::new(move |stop| Box::pin(usage::purger(counts, stop))),
     ]
@@ -107,29 +114,35 @@ fn tell(app: &App, Prepared { administrator, first_key }: Prepared, announce: &A
 /// Moves the service's own events to where everybody's are: it is their receiver, so it needs no HTTP for that.
 async fn relay(app: Arc<App>, stop: CancellationToken) {
     loop {
-        let pause = match events::take_in_own(&app.db).await {
-            Ok(0) => RELAY_PAUSE,
+        let pause = match intake::take_in_own(&app).await {
+            Ok(taken) if taken.count == 0 => RELAY_PAUSE,
             Ok(_some) => Duration::ZERO,
             Err(error) => {
                 tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "events wait in the outbox");
-                RELAY_AGAIN
+                AGAIN
             }
         };
-        if !rest(pause, &stop).await {
-            return;
+        let woken = tokio::time::timeout(pause, app.db.event_noted());
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = woken => {}
         }
     }
 }
 
-/// Lets go of events past their time.
-async fn purge(app: Arc<App>, stop: CancellationToken) {
+/// Makes room for the events of the days to come, and lets go of the days that are past their time.
+async fn keep(app: Arc<App>, stop: CancellationToken) {
     loop {
-        let pause = match events::purge(&app.db, app.config.event_retention_days, Utc::now()).await {
-            Ok(0) => PURGE_PAUSE,
-            Ok(_some) => Duration::ZERO,
+        let now = Utc::now();
+        let kept = async {
+            upkeep::prepare(&app.db, now).await?;
+            upkeep::purge(&app.db, app.config.event_retention_days, now).await
+        };
+        let pause = match kept.await {
+            Ok(()) => KEEP_PAUSE,
             Err(error) => {
                 tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "old events stay a while longer");
-                PURGE_PAUSE
+                KEEP_AGAIN
             }
         };
         if !rest(pause, &stop).await {

@@ -225,6 +225,20 @@ impl<P: Permission> Call<P> {
         value.filter(|value| !value.contains('\0'))
     }
 
+    /// Whether the credential still holds and still gives the right: for answers that go on for long. While nobody can say,
+    /// it does.
+    pub async fn still_holds(&self) -> bool {
+        let Ok(platform) = platform(&self.request) else { return false };
+        if self.caller.is_service() {
+            return true;
+        }
+        let from = client_address::customer(address(&self.request, &platform)).to_string();
+        match platform.auth.identify(&self.request, None, &from).await {
+            Ok(caller) => P::ANY_OF.is_empty() || caller.may_any(P::ANY_OF),
+            Err(error) => error.code().status() != 401,
+        }
+    }
+
     /// `?include=embeddings` (a comma list).
     #[must_use]
     pub fn includes(&self, what: &str) -> bool {

@@ -53,7 +53,10 @@ permissions! {
     KnowledgeWrite = ["knowledge:write"];
     /// Uploads: a larger body.
     DocumentsWrite = ["knowledge:write"] { const BODY: BodyLimit = BodyLimit::Document; };
+    ObservabilityRead = ["observability:read"];
+    ObservabilityWrite = ["observability:write"];
     KeysManage = ["keys:manage"];
+    WebhooksManage = ["webhooks:manage"];
     UsersManage = ["users:manage"];
     /// Every identified caller.
     Anybody = [];

@@ -1,9 +1,11 @@
 //! Lists: paging, filters and sorting, asked for in the query string and done in SQL.
 
+mod matching;
 mod parse;
 mod sql;
 
-pub use sql::{Scope, page};
+pub use matching::Datum;
+pub use sql::{Scope, page, select};
 
 use chrono::{DateTime, Utc};
 
@@ -18,6 +20,11 @@ pub enum Kind {
     Boolean,
     /// One of a closed list of texts.
     Choice(&'static [&'static str]),
+    /// One of a closed list of texts, each more than those before it: asked for one, the list has that and more.
+    Rising(&'static [&'static str]),
+    /// A name in parts, such as `agent.ready`: `agent.*` asks for all that begin with `agent.`. Its column has the
+    /// collation "C".
+    Dotted,
 }
 
 /// A field that a list can be filtered and sorted by.
@@ -70,6 +77,15 @@ pub struct ListQuery {
     pub(crate) id_column: &'static str,
 }
 
+impl ListSpec {
+    /// The first page of everything.
+    #[must_use]
+    pub fn everything(&self) -> ListQuery {
+        let (filters, sort) = (Vec::new(), Vec::new());
+        ListQuery { offset: 0, limit: 100, filters, sort, newest_first: false, id_column: self.id_column }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Filter {
     /// One, except where a text is searched for in several.
@@ -90,6 +106,8 @@ pub(crate) enum Op {
     Contains,
     /// The column is a list that holds the text.
     Tag,
+    /// The column begins with the text.
+    Begins,
 }
 
 /// The values on the right of an operator; more than one only for `in`.

@@ -141,7 +141,7 @@ impl ListSpec {
 fn compared(field: &'static Field, op: Op, text: &str) -> Result<Filter, Bad> {
     let name = field.name;
     let bad = |message: String| (Code::InvalidFormat, message);
-    if op == Op::Contains && field.kind != Kind::Text {
+    if op == Op::Contains && !matches!(field.kind, Kind::Text | Kind::Dotted) {
         return Err(bad(format!("Operator 'contains' needs a text field, '{name}' is none")));
     }
     if field.kind == Kind::Boolean && !matches!(op, Op::Eq | Op::Ne) {
@@ -153,17 +153,33 @@ fn compared(field: &'static Field, op: Op, text: &str) -> Result<Filter, Bad> {
             "false" => Value::Boolean(false),
             _ => return Err(bad(format!("{name} must be true or false"))),
         },
-        Kind::Choice(among) => {
+        Kind::Choice(among) | Kind::Rising(among) => {
             let parts: Vec<String> = parts(op, text).map(str::to_owned).collect();
             if !parts.iter().all(|part| among.contains(&part.as_str())) {
                 return Err(bad(format!("{name} must be one of {}", among.join(", "))));
             }
             Value::Text(parts)
         }
-        Kind::Text | Kind::Number | Kind::Time => value_of(field.kind, op, text)
+        Kind::Text | Kind::Number | Kind::Time | Kind::Dotted => value_of(field.kind, op, text)
             .ok_or_else(|| (Code::InvalidType, format!("'{name}' cannot be compared with this value")))?,
     };
+    let (op, value) = widened(field.kind, op, value);
     Ok(Filter { columns: slice::from_ref(&field.column), op, value })
+}
+
+/// Where to be equal means more than that.
+fn widened(kind: Kind, op: Op, value: Value) -> (Op, Value) {
+    match (kind, op, value) {
+        (Kind::Rising(among), Op::Eq, Value::Text(named)) => {
+            let more = among.iter().skip_while(|name| !named.iter().any(|named| named == *name));
+            (Op::In, Value::Text(more.map(|name| (*name).to_owned()).collect()))
+        }
+        (Kind::Dotted, Op::Eq, Value::Text(named)) => match named.first().and_then(|name| name.strip_suffix('*')) {
+            Some(family) if family.ends_with('.') => (Op::Begins, Value::Text(vec![family.to_owned()])),
+            _ => (Op::Eq, Value::Text(named)),
+        },
+        (_, op, value) => (op, value),
+    }
 }
 
 /// The values on the right of an operator.
@@ -209,7 +225,9 @@ fn value_of(kind: Kind, op: Op, text: &str) -> Option<Value> {
         return None;
     }
     Some(match kind {
-        Kind::Text | Kind::Boolean | Kind::Choice(_) => Value::Text(parts.into_iter().map(str::to_owned).collect()),
+        Kind::Text | Kind::Boolean | Kind::Choice(_) | Kind::Rising(_) | Kind::Dotted => {
+            Value::Text(parts.into_iter().map(str::to_owned).collect())
+        }
         Kind::Number => Value::Number(parts.into_iter().map(finite).collect::<Option<_>>()?),
         Kind::Time => Value::Time(parts.into_iter().map(api_types::time::parse).collect::<Option<_>>()?),
     })

@@ -54,6 +54,24 @@ where
     Ok((rows, pagination))
 }
 
+/// Loads the rows in another order than a page has them, and only as many as `tail` says: SQL of ours, e.g.
+/// `"ORDER BY seq LIMIT 100"`.
+///
+/// # Errors
+/// Those of the database.
+pub fn select<R>(
+    conn: &mut PgConnection,
+    (columns, from, tail): (&str, &str, &str),
+    scope: &[Scope],
+    query: &ListQuery,
+) -> QueryResult<Vec<R>>
+where
+    R: QueryableByName<Pg> + 'static,
+{
+    let condition = condition(scope, query);
+    bind_all(&format!("SELECT {columns} FROM {from}{condition} {tail}"), scope, query).load(conn)
+}
+
 fn condition(scope: &[Scope], query: &ListQuery) -> String {
     let mut number = 0;
     let mut next = || {
@@ -73,7 +91,7 @@ fn any_of(filter: &Filter, number: usize) -> String {
 fn comparison(column: &str, filter: &Filter, number: usize) -> String {
     let left = match filter.value {
         // Bytes, not a locale's rules: what is greater must not depend on the server.
-        Value::Text(_) if filter.op != Op::Eq && filter.op != Op::Ne => format!("{column} COLLATE \"C\""),
+        Value::Text(_) if !matches!(filter.op, Op::Eq | Op::Ne | Op::Begins) => format!("{column} COLLATE \"C\""),
         _ => column.to_owned(),
     };
     match filter.op {
@@ -87,6 +105,7 @@ fn comparison(column: &str, filter: &Filter, number: usize) -> String {
         // By the database's own rules: those of "C" know the case of ASCII letters alone.
         Op::Contains => format!("strpos(lower({column} COLLATE \"default\"), lower(${number})) > 0"),
         Op::Tag => format!("${number} = ANY({column})"),
+        Op::Begins => format!("{left} ^@ ${number}"),
     }
 }
 
@@ -116,7 +135,8 @@ fn order(query: &ListQuery) -> String {
         .sort
         .iter()
         .map(|sort| {
-            let collation = if matches!(sort.kind, Kind::Text | Kind::Choice(_)) { " COLLATE \"C\"" } else { "" };
+            let collation =
+                if matches!(sort.kind, Kind::Text | Kind::Choice(_) | Kind::Rising(_)) { " COLLATE \"C\"" } else { "" };
             let direction = if sort.descending { " DESC" } else { "" };
             format!("{}{collation}{direction}", sort.column)
         })

@@ -3,7 +3,10 @@
 use api_core::error::ApiError;
 use api_types::error::Code;
 
-use crate::domain::{keys, users};
+use crate::domain::{
+    events::{live, report},
+    keys, users,
+};
 
 impl From<keys::Error> for ApiError {
     fn from(error: keys::Error) -> Self {
@@ -16,6 +19,24 @@ impl From<keys::Error> for ApiError {
             }
             keys::Error::NotFound(id) => Self::not_found("Key", &id),
             keys::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<report::Error> for ApiError {
+    fn from(error: report::Error) -> Self {
+        match error {
+            report::Error::OwnFamily(_) => Self::new(Code::ForbiddenResource, error.to_string()),
+            report::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<live::Error> for ApiError {
+    fn from(error: live::Error) -> Self {
+        match error {
+            live::Error::Full => Self::unavailable(&error.to_string()),
+            live::Error::Store(error) => error.into(),
         }
     }
 }

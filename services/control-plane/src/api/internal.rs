@@ -6,13 +6,18 @@ use api_core::{
     error::ApiError,
     reply::Reply,
 };
-use api_types::{error::Code, events::EventBatch, keys::KeyLookup, users::EndedAfter};
+use api_types::{
+    error::Code,
+    events::{EventBatch, EventReceipt},
+    keys::KeyLookup,
+    users::EndedAfter,
+};
 use chrono::Utc;
 
 use crate::{
     App,
     domain::{
-        events::{self, BATCH_MAX},
+        intake::{self, Arriving, BATCH_MAX},
         users::sessions,
     },
     source,
@@ -47,5 +52,6 @@ pub(super) async fn take_in_events(mut call: Call<ServiceOnly>, app: web::Data<A
         let message = format!("events must have at most {BATCH_MAX} entries");
         return Err(ApiError::field(Code::InvalidRange, "events", message));
     }
-    Reply::ok(&events::take_in(&app.db, events).await?)
+    let taken = intake::take_in(&app, events.into_iter().map(Arriving::from).collect()).await?;
+    Reply::ok(&EventReceipt { accepted: taken.new.len() })
 }

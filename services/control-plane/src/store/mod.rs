@@ -2,14 +2,21 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod events;
+pub(crate) mod intake;
 pub(crate) mod keys;
 mod schema;
 pub(crate) mod usage;
 pub(crate) mod users;
+pub(crate) mod webhooks;
 
-use diesel::result::{DatabaseErrorKind, Error as QueryError};
+use diesel::result::DatabaseErrorKind;
 
 use crate::domain;
+
+/// A connection, for rules that write within somebody's transaction.
+pub(crate) type Conn = diesel::PgConnection;
+/// Why a statement failed.
+pub(crate) type QueryError = diesel::result::Error;
 
 impl From<QueryError> for domain::keys::Error {
     fn from(error: QueryError) -> Self {
@@ -30,6 +37,12 @@ impl From<QueryError> for domain::users::Error {
                 return Self::Taken { field, value: String::new() };
             }
         }
+        Self::Store(error.into())
+    }
+}
+
+impl From<QueryError> for domain::webhooks::subscribing::Error {
+    fn from(error: QueryError) -> Self {
         Self::Store(error.into())
     }
 }

@@ -2,20 +2,27 @@
 
 #![cfg(test)]
 
+mod ains_keys;
 mod bootstrap;
+mod events;
 mod first_user;
+mod forms;
 mod internal;
 mod keys;
+mod log;
 mod logins;
 mod me;
 mod people;
 mod refresh;
 mod register;
+mod relay;
 mod revoking;
 mod rig;
 mod sessions;
 mod start;
+mod stream;
 mod users;
+mod webhooks;
 
 use rig::Rig;
 use test_support::assert_no_operation_is_open;

@@ -61,6 +61,14 @@ impl Rig {
         rows.into_iter().map(|row| row.value).collect()
     }
 
+    /// The kinds of the events about a key, in their order, wherever they are by now.
+    pub(crate) fn events_of(&self, key_id: &str) -> Vec<String> {
+        self.texts(&format!(
+            "SELECT kind AS value FROM (SELECT kind, at, id, aggregate FROM outbox \
+             UNION ALL SELECT kind, at, id, aggregate FROM events) AS every WHERE aggregate = 'key:{key_id}' ORDER BY at, id"
+        ))
+    }
+
     /// Every value of every row of every table, as one text.
     pub(crate) fn everything_stored(&self) -> String {
         let tables = [
@@ -74,6 +82,9 @@ impl Rig {
             "refresh_tokens",
             "ended_sessions",
             "login_failures",
+            "webhooks",
+            "webhook_events",
+            "webhook_deliveries",
         ];
         let rows = tables.iter().flat_map(|table| self.texts(&format!("SELECT {table}::text AS value FROM {table}")));
         rows.collect::<Vec<_>>().join("\n")
