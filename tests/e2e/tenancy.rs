@@ -160,6 +160,21 @@ static TABLE: &[Kind] = &[
         ],
     },
     Kind {
+        row: |stack, _| {
+            let body = json!({
+                "username": "ada", "email": "ada@example.com", "full_name": "Ada Lovelace", "password": "Correct-Horse-7",
+            });
+            let (status, made) = stack.send(Method::POST, "/api/v1/auth/register", Some(&body));
+            assert_eq!(status, 201, "{made}");
+            format!("/api/v1/auth/users/{}", made["data"]["id"].as_str().unwrap())
+        },
+        stranger: |people| &people.other_manager,
+        routes: &[
+            ("GET", "/api/v1/auth/users/{user_id}", NotAllowed),
+            ("PUT", "/api/v1/auth/users/{user_id}", NotAllowed),
+        ],
+    },
+    Kind {
         row: |stack, people| {
             let body = json!({"name": "mine", "scopes": ["agents:read"], "client_id": "harbour"});
             let id = make(stack, &people.manager, "/ains/api-keys", &body, "/key_id");
@@ -183,6 +198,7 @@ fn body_for(method: &str, template: &str) -> Option<Value> {
             Some(json!({"role_model": {"name": "Eve", "occupation": "Locksmith"}, "sources": []}))
         }
         ("PATCH", "/api/v1/agents/{agent_id}") => Some(json!({"metadata": {"stolen": true}})),
+        ("PUT", "/api/v1/auth/users/{user_id}") => Some(json!({"role": "admin", "password": "Better-Horse-8"})),
         ("PATCH", "/ains/api-keys/{key_id}") => Some(json!({"name": "taken over"})),
         ("GET" | "DELETE", _) => None,
         _ => Some(json!({})),

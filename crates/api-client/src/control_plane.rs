@@ -5,6 +5,7 @@ use std::time::Duration;
 use api_types::{
     events::{EventBatch, EventReceipt},
     keys::{KeyLookup, KeyRecord},
+    users::{EndedAfter, EndedSessions},
 };
 
 use crate::{CallContext, ClientError, Outgoing, ServiceClient};
@@ -20,6 +21,15 @@ impl ControlPlane {
     /// When the control plane does not answer.
     pub async fn look_up_key(&self, lookup: &KeyLookup) -> Result<Option<KeyRecord>, ClientError> {
         let call = post("/internal/v1/keys/lookup", lookup)?.within(Duration::from_secs(3));
+        self.0.send(&CallContext::background(), &call).await
+    }
+
+    /// The sessions that ended after those already known.
+    ///
+    /// # Errors
+    /// When the control plane does not answer.
+    pub async fn ended_sessions(&self, after: EndedAfter) -> Result<EndedSessions, ClientError> {
+        let call = post("/internal/v1/sessions/ended", &after)?.within(Duration::from_secs(2));
         self.0.send(&CallContext::background(), &call).await
     }
 

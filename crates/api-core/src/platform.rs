@@ -12,7 +12,7 @@ use std::{
 use api_client::{ServiceClient, control_plane::ControlPlane, http_client, token::TokenKey};
 
 use crate::{
-    auth::{Authenticator, KeySource, Keys},
+    auth::{Authenticator, KeySource, Keys, SessionSource, Sessions},
     db::Db,
     rate_limit::{Limits, RateLimiter, Store},
     secret::Secret,
@@ -41,7 +41,7 @@ impl fmt::Debug for Platform {
 }
 
 impl Platform {
-    /// A platform that looks keys up with the control plane.
+    /// A platform that looks keys and ended sessions up with the control plane.
     ///
     /// # Errors
     /// When a setting cannot be read or is refused.
@@ -49,7 +49,8 @@ impl Platform {
         Self::build(settings, None)
     }
 
-    /// A platform that looks keys up with `source`: for the control plane itself when it runs alone.
+    /// A platform that looks keys up with `source`: for the control plane itself when it runs alone. It knows of ended sessions
+    /// what it is told, or what their keeper knows.
     ///
     /// # Errors
     /// When a setting cannot be read or is refused.
@@ -63,13 +64,18 @@ impl Platform {
         let jwt_secret = core.checked_jwt_secret()?;
         let http = http_client().map_err(|error| Error::new("control_plane_url", error))?;
         let token_key = TokenKey::derive(jwt_secret.expose());
-        let source = source.unwrap_or_else(|| {
-            let url = &core.control_plane_url;
-            let client = ServiceClient::new(http.clone(), url, "control-plane", "platform", token_key.clone());
-            Arc::new(ControlPlane(client))
-        });
+        let (keys, sessions): (_, Option<Arc<dyn SessionSource>>) = match source {
+            Some(source) => (source, None),
+            None => {
+                let url = &core.control_plane_url;
+                let client = ServiceClient::new(http.clone(), url, "control-plane", "platform", token_key.clone());
+                let control_plane = Arc::new(ControlPlane(client));
+                (Arc::clone(&control_plane) as Arc<dyn KeySource>, Some(control_plane))
+            }
+        };
+        let credentials = (Keys::new(keys), Sessions::new(sessions));
         let limits = Limits { per_minute: core.rate_limit_per_minute, per_hour: core.rate_limit_per_hour };
-        let auth = Authenticator::new(&jwt_secret, Keys::new(source), core.admin_key_ids.clone(), limits);
+        let auth = Authenticator::new(&jwt_secret, credentials, core.admin_key_ids.clone(), limits);
         let rate_limit_store = Store::from_setting(core.rate_limit_store.as_ref())?;
         Ok(Arc::new(Self {
             settings,

@@ -134,16 +134,19 @@ impl Scope {
     /// Whether holding `self` is enough for `wanted` (itself a canonical scope).
     #[must_use]
     pub fn grants(&self, wanted: &str) -> bool {
-        if self.0 == "*" || self.0 == wanted {
-            return true;
-        }
-        let (Some((family, verb)), Some((wanted_family, wanted_verb))) =
-            (self.0.split_once(':'), wanted.split_once(':'))
-        else {
-            return false;
-        };
-        family == wanted_family && (verb == "*" || (verb == "write" && wanted_verb == "read"))
+        grants(&self.0, wanted)
     }
+}
+
+fn grants(held: &str, wanted: &str) -> bool {
+    if held == "*" || held == wanted {
+        return true;
+    }
+    let (Some((family, verb)), Some((wanted_family, wanted_verb))) = (held.split_once(':'), wanted.split_once(':'))
+    else {
+        return false;
+    };
+    family == wanted_family && (verb == "*" || (verb == "write" && wanted_verb == "read"))
 }
 
 impl FromStr for Scope {
@@ -203,7 +206,7 @@ impl Principal {
     #[must_use]
     pub fn may(&self, wanted: &str) -> bool {
         if self.permissions.is_empty() {
-            self.effective_roles().flat_map(Role::scopes).any(|held| Scope((*held).to_owned()).grants(wanted))
+            self.effective_roles().flat_map(Role::scopes).any(|held| grants(held, wanted))
         } else {
             self.permissions.iter().any(|held| held.grants(wanted))
         }

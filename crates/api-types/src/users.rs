@@ -187,7 +187,7 @@ pub struct SelfChange {
     pub revision: Option<i64>,
 }
 
-/// Name and password, as JSON or as an OAuth2 form.
+/// Name and password, as JSON or as an OAuth 2 form.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Login {
     /// Or the email address.
@@ -195,7 +195,7 @@ pub struct Login {
     pub password: String,
 }
 
-/// What a refresh token is exchanged with, as JSON, as an OAuth2 form, or as the query parameter `token`.
+/// What a refresh token is exchanged with, as JSON, as an OAuth 2 form, or as the query parameter `token`.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Refresh {
     pub refresh_token: String,

@@ -15,6 +15,8 @@ struct Section {
     event_retention_days: u16,
     event_streams_max: usize,
     event_keep_alive_seconds: u64,
+    /// `open` or `closed`.
+    auth_registration: String,
 }
 
 impl Default for Section {
@@ -24,6 +26,7 @@ impl Default for Section {
             event_retention_days: 30,
             event_streams_max: 100,
             event_keep_alive_seconds: 15,
+            auth_registration: String::new(),
         }
     }
 }
@@ -40,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) event_streams_max: usize,
     /// How often a stream without news says that it is there, and looks whether it may go on.
     pub(crate) event_keep_alive: Duration,
+    /// Whether anybody may become a user.
+    pub(crate) registration_is_open: bool,
 }
 
 /// The key of `BOOTSTRAP_ADMIN_KEY`.
@@ -66,6 +71,12 @@ impl Config {
             event_retention_days: section.event_retention_days,
             event_streams_max: section.event_streams_max,
             event_keep_alive: Duration::from_secs(section.event_keep_alive_seconds),
+            registration_is_open: match section.auth_registration.as_str() {
+                "" => !platform.core.is_production(),
+                "open" => true,
+                "closed" => false,
+                _ => return Err(Error::new("auth_registration", "must be open or closed")),
+            },
         })
     }
 }
@@ -101,6 +112,16 @@ mod tests {
         }
         assert!(read(&[("BOOTSTRAP_ADMIN_KEY", "")]).unwrap().administrator.is_none());
         assert_eq!(read(&[("BOOTSTRAP_ADMIN_KEY", "a.b.c")]).unwrap().administrator.unwrap().id, "a");
+    }
+
+    #[test]
+    fn registration_is_open_except_in_production_unless_the_settings_say_otherwise() {
+        let production = [("IMAGO_ENV", "production"), ("JWT_SECRET", "0123456789012345678901234567890123")];
+        let is_open = |pairs: &[(&str, &str)]| read(pairs).unwrap().registration_is_open;
+        assert!(is_open(&[]) && !is_open(&production));
+        assert!(!is_open(&[("AUTH_REGISTRATION", "closed")]));
+        assert!(is_open(&[production.as_slice(), &[("AUTH_REGISTRATION", "open")]].concat()));
+        assert!(read(&[("AUTH_REGISTRATION", "ajar")]).unwrap_err().contains("AUTH_REGISTRATION"));
     }
 
     #[test]

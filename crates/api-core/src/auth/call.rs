@@ -20,7 +20,7 @@ use api_types::{
 use futures_util::{StreamExt as _, future::LocalBoxFuture};
 
 use super::{
-    ANONYMOUS, Caller, invalid_token,
+    ANONYMOUS, Caller, Credential, invalid_token,
     permission::{BodyLimit, Permission},
 };
 use crate::{
@@ -82,7 +82,7 @@ impl<P: Permission> FromRequest for Call<P> {
                 nobody([])
             } else {
                 let from = client_address::customer(address(&request, &platform)).to_string();
-                match platform.auth.identify(request.headers(), signed, &from).await {
+                match platform.auth.identify(&request, signed, &from).await {
                     Ok(caller) => caller,
                     Err(error) => stranger::<P>(error, &request, &platform)?,
                 }
@@ -124,6 +124,18 @@ impl<P: Permission> Call<P> {
     pub async fn optional_body(&mut self) -> Result<Body, ApiError> {
         let bytes = self.json_bytes().await?;
         if bytes.trim_ascii().is_empty() { Ok(Body(Object::default())) } else { input::parse(&bytes).map(Body) }
+    }
+
+    /// Reads a JSON object, or a form whose values are texts; no body at all is an empty object.
+    ///
+    /// # Errors
+    /// As [`Call::body`].
+    pub async fn body_or_form(&mut self) -> Result<Body, ApiError> {
+        if essence(self.request.headers()).as_deref() == Some("application/x-www-form-urlencoded") {
+            let bytes = self.bytes().await?;
+            return input::parse_form(&bytes).map(Body);
+        }
+        self.optional_body().await
     }
 
     /// Reads a JSON value into a wire type: for internal routes, whose callers are our own clients.
@@ -191,6 +203,14 @@ impl<P: Permission> Call<P> {
         &self.request
     }
 
+    /// The address of whoever calls, as one customer's: what attempts are counted by.
+    ///
+    /// # Errors
+    /// 500 when the app has no platform.
+    pub fn origin(&self) -> Result<IpAddr, ApiError> {
+        Ok(client_address::customer(address(&self.request, &*platform(&self.request)?)))
+    }
+
     /// The text of a header; `None` when absent or no text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -213,7 +233,7 @@ impl<P: Permission> Call<P> {
             return true;
         }
         let from = client_address::customer(address(&self.request, &platform)).to_string();
-        match platform.auth.identify(self.request.headers(), None, &from).await {
+        match platform.auth.identify(&self.request, None, &from).await {
             Ok(caller) => P::ANY_OF.is_empty() || caller.may_any(P::ANY_OF),
             Err(error) => error.code().status() != 401,
         }
@@ -354,6 +374,10 @@ fn stranger<P: Permission>(error: ApiError, request: &HttpRequest, platform: &Pl
         }
         return Ok(nobody([Role::Service]));
     }
+    if error.code() == Code::MissingAuthorization && P::OPTIONAL {
+        count_address(Anonymous::OpenRoute, NOBODY_PER_MINUTE, request, platform)?;
+        return Ok(nobody([]));
+    }
     if error.code().status() == 401 {
         count_address(Anonymous::Refused, NOBODY_PER_MINUTE, request, platform)?;
     }
@@ -380,7 +404,7 @@ fn nobody(roles: impl Into<std::collections::BTreeSet<Role>>) -> Caller {
         roles: roles.into(),
         permissions: Vec::new(),
     };
-    Caller { principal, service: None, limits: None }
+    Caller { principal, service: None, limits: None, credential: Credential::None }
 }
 
 fn count(caller: &Caller, platform: &Platform) -> Result<(), ApiError> {
@@ -409,8 +433,15 @@ fn check_address<P: Permission>(caller: &Caller, request: &HttpRequest, platform
 
 /// No `Content-Type`, `application/json`, or `application/*+json`.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
-    let Ok(text) = value.to_str() else { return false };
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !headers.contains_key(CONTENT_TYPE) {
+        return true;
+    }
+    let essence = essence(headers).unwrap_or_default();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The media type of the body, in lower case and without parameters; `None` when it is not said in text.
+fn essence(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }

@@ -10,7 +10,7 @@ mod pages;
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::{
-    App, HttpServer,
+    App, HttpRequest, HttpServer,
     dev::ServerHandle,
     middleware::{NormalizePath, TrailingSlash, from_fn},
     web,
@@ -69,6 +69,8 @@ pub fn start(platform: &Arc<Platform>, mounts: Vec<Mount>, workers: Vec<Worker>)
         running.handles.push(server.handle());
         running.servers.spawn(server);
     }
+    let (sessions, stop) = (Arc::clone(platform), running.stop.clone());
+    running.workers.spawn(async move { sessions.auth.sessions().follow(stop).await });
     for worker in workers {
         running.workers.spawn(worker(running.stop.clone()));
     }
@@ -114,6 +116,12 @@ pub fn asked_to_stop() -> std::io::Result<impl Future<Output = ()> + Send> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+/// The label of the service that a request has reached; empty for what no service answers.
+pub(crate) fn service_of(request: &HttpRequest) -> &'static str {
+    let front = request.app_data::<web::Data<Front>>();
+    front.zip(request.match_pattern()).map_or("", |(front, template)| front.service_of(&template))
 }
 
 /// The routes for our own services.

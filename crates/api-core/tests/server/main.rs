@@ -9,6 +9,7 @@ mod headers;
 mod idempotency;
 mod limits;
 mod order;
+mod shared_limits;
 mod tiny;
 mod trust;
 

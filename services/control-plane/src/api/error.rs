@@ -5,7 +5,7 @@ use api_types::error::Code;
 
 use crate::domain::{
     events::{live, report},
-    keys,
+    keys, users,
 };
 
 impl From<keys::Error> for ApiError {
@@ -37,6 +37,30 @@ impl From<live::Error> for ApiError {
         match error {
             live::Error::Full => Self::unavailable(&error.to_string()),
             live::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<users::Error> for ApiError {
+    fn from(error: users::Error) -> Self {
+        use users::Error;
+        let message = error.to_string();
+        match error {
+            Error::InvalidCredentials => Self::new(Code::InvalidCredentials, message),
+            Error::Throttled { retry_after_s } => Self::new(Code::TooManyRequests, message).retry_after(retry_after_s),
+            Error::MayNotRegister => Self::new(Code::InsufficientPermissions, message),
+            Error::Taken { field, .. } => Self::field(Code::DuplicateResource, field, format!("{field} {message}")),
+            Error::NotFound(id) => Self::not_found("User", &id),
+            Error::NoUser | Error::Outdated { .. } | Error::LastAdministrator => {
+                Self::new(Code::ResourceConflict, message)
+            }
+            Error::WrongPassword => Self::field(Code::InvalidFormat, "current_password", message),
+            Error::InvalidToken => Self::new(Code::InvalidToken, message),
+            Error::ExpiredToken => Self::new(Code::ExpiredToken, message),
+            Error::RevokedToken => Self::new(Code::RevokedToken, message),
+            Error::Busy => Self::unavailable(&message),
+            Error::Hash(source) | Error::Sign(source) => Self::internal(source),
+            Error::Store(error) => error.into(),
         }
     }
 }

@@ -10,11 +10,16 @@ use api_types::{
     error::Code,
     events::{EventBatch, EventReceipt},
     keys::KeyLookup,
+    users::EndedAfter,
 };
+use chrono::Utc;
 
 use crate::{
     App,
-    domain::intake::{self, Arriving, BATCH_MAX},
+    domain::{
+        intake::{self, Arriving, BATCH_MAX},
+        users::sessions,
+    },
     source,
 };
 
@@ -28,6 +33,14 @@ pub(super) async fn look_up_key(mut call: Call<ServiceOnly>, app: web::Data<App>
         return Err(ApiError::unavailable("Keys are not ready yet, try again in a moment"));
     }
     Reply::ok(&source::look_up(&app.db, lookup).await?)
+}
+
+/// The sessions that ended after those that a service knows of.
+#[utoipa::path]
+#[post("/internal/v1/sessions/ended")]
+pub(super) async fn ended_sessions(mut call: Call<ServiceOnly>, app: web::Data<App>) -> Result<Reply, ApiError> {
+    let after: EndedAfter = call.read().await?;
+    Reply::ok(&sessions::ended_after(&app.db, after, Utc::now()).await?)
 }
 
 /// Take in events; those that are known already count for nothing.

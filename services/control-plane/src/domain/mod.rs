@@ -7,3 +7,5 @@ pub(crate) mod keys;
 pub(crate) mod secrets;
 pub(crate) mod start;
 pub(crate) mod usage;
+pub(crate) mod users;
+pub(crate) mod webhooks;

@@ -267,7 +267,7 @@ async fn there_are_only_so_many_streams_at_once() {
 
 #[tokio::test]
 async fn streams_end_when_the_service_stops() {
-    let Rig { service, tokens: _tokens, db } = Rig::start(&[]).await;
+    let Rig { service, tokens: _tokens, db, .. } = Rig::start(&[]).await;
     let client = service.client().bearer(ADMIN);
     let mut reader = Reader::open(&client, "event_type=a.b", None).await;
     let begun = Instant::now();

@@ -9,7 +9,7 @@ mod tests;
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use api_client::control_plane::ControlPlane;
@@ -94,7 +94,7 @@ impl Keys {
     }
 
     async fn record(&self, presented: &Presented<'_>, from: &str) -> Result<Option<Arc<KeyRecord>>, ApiError> {
-        let ask = match self.memory.recall(presented) {
+        let ask = match self.memory.recall(presented, Instant::now()) {
             Recalled::Known(record) => return Ok(Some(record)),
             Recalled::Refused => return Ok(None),
             Recalled::Ask(ask) => ask,
@@ -110,7 +110,7 @@ impl Keys {
         let turn = tokio::time::timeout(LOOKUP_WAIT, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(cannot_check()) };
         // Somebody else may have asked in the meantime.
-        match self.memory.recall(presented) {
+        match self.memory.recall(presented, Instant::now()) {
             Recalled::Known(record) => Ok(Some(record)),
             Recalled::Refused => Ok(None),
             Recalled::Ask(ask) => self.ask(presented, from, ask).await,
@@ -120,10 +120,10 @@ impl Keys {
     async fn ask(&self, presented: &Presented<'_>, from: &str, ask: Ask) -> Result<Option<Arc<KeyRecord>>, ApiError> {
         match self.source.find(presented.lookup()).await {
             Ok(Some(record)) => {
-                let record = self.memory.remember(record, &ask);
+                let record = self.memory.remember(record, &ask, Instant::now());
                 if !presented.opens(&record, Utc::now()) {
                     self.misses.count(from, now_s());
-                    self.memory.refuse(presented, &ask);
+                    self.memory.refuse(presented, &ask, Instant::now());
                 }
                 Ok(Some(record))
             }
@@ -132,17 +132,21 @@ impl Keys {
                     self.memory.remove(&stale.id);
                 }
                 self.misses.count(from, now_s());
-                self.memory.refuse(presented, &ask);
+                self.memory.refuse(presented, &ask, Instant::now());
                 Ok(None)
             }
             // Keys that were seen before go on working while the control plane is away.
             Err(error) => match ask.stale {
                 Some(stale) => {
                     tracing::warn!(error = %error, "using a remembered key");
-                    self.memory.nobody_answers(&stale);
+                    self.memory.nobody_answers(&stale, Instant::now());
                     Ok(Some(stale))
                 }
-                None => Err(cannot_check().caused_by(error)),
+                // A wrong secret of a known key is as wrong as ever.
+                None => match self.memory.named(presented) {
+                    Some(other) => Ok(Some(other)),
+                    None => Err(cannot_check().caused_by(error)),
+                },
             },
         }
     }
