@@ -174,6 +174,39 @@ static TABLE: &[Kind] = &[
             ("GET", "/ains/api-keys/{key_id}/usage", Absent),
         ],
     },
+    Kind {
+        row: |stack, people| {
+            let body = json!({"client_id": "harbour", "url": "https://example.com/in", "events": ["task.failed"]});
+            let id = make(stack, &people.manager, "/ains/webhooks", &body, "/webhook_id");
+            format!("/ains/webhooks/{id}")
+        },
+        stranger: |people| &people.other_manager,
+        routes: &[
+            ("GET", "/ains/webhooks/{webhook_id}", Absent),
+            ("PATCH", "/ains/webhooks/{webhook_id}", Absent),
+            ("DELETE", "/ains/webhooks/{webhook_id}", Absent),
+            ("GET", "/ains/webhooks/{webhook_id}/deliveries", Absent),
+            ("POST", "/ains/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", Absent),
+        ],
+    },
+    Kind {
+        row: |stack, _| {
+            let body = json!({"url": "https://example.com/in", "events": ["alert.triggered"]});
+            let (status, made) = stack.send(Method::POST, "/api/v1/integration/webhook", Some(&body));
+            assert_eq!(status, 201, "{made}");
+            format!("/api/v1/integration/webhooks/{}", made["data"]["id"].as_str().unwrap())
+        },
+        // On the native door scopes decide alone.
+        stranger: |people| &people.user,
+        routes: &[
+            ("GET", "/api/v1/integration/webhooks/{webhook_id}", NotAllowed),
+            ("PUT", "/api/v1/integration/webhooks/{webhook_id}", NotAllowed),
+            ("DELETE", "/api/v1/integration/webhooks/{webhook_id}", NotAllowed),
+            ("GET", "/api/v1/integration/webhooks/{webhook_id}/deliveries", NotAllowed),
+            ("POST", "/api/v1/integration/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", NotAllowed),
+            ("POST", "/api/v1/integration/webhooks/{webhook_id}/test", NotAllowed),
+        ],
+    },
 ];
 
 /// A body with which the owner's request would go through, or nearly so.
@@ -183,6 +216,7 @@ fn body_for(method: &str, template: &str) -> Option<Value> {
             Some(json!({"role_model": {"name": "Eve", "occupation": "Locksmith"}, "sources": []}))
         }
         ("PATCH", "/api/v1/agents/{agent_id}") => Some(json!({"metadata": {"stolen": true}})),
+        ("PATCH", "/ains/webhooks/{webhook_id}") => Some(json!({"active": false})),
         ("PATCH", "/ains/api-keys/{key_id}") => Some(json!({"name": "taken over"})),
         ("GET" | "DELETE", _) => None,
         _ => Some(json!({})),
