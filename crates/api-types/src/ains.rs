@@ -112,6 +112,18 @@ pub struct AinsFailure {
     pub error: AinsErrorBody,
 }
 
+/// What the door speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    /// Of the API, as the `API-Version` header says.
+    pub version: String,
+    pub api_version: String,
+    /// Of the program.
+    pub build: String,
+    pub status: String,
+    pub deprecations: Vec<String>,
+}
+
 /// The part of a list that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {

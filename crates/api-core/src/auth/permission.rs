@@ -48,6 +48,16 @@ permissions! {
     /// Uploads: a larger body.
     DocumentsWrite = ["knowledge:write"] { const BODY: BodyLimit = BodyLimit::Document; };
     KeysManage = ["keys:manage"];
+    TasksRead = ["tasks:read"];
+    TasksWrite = ["tasks:write"];
+    /// Workers see their own tasks without the right to read.
+    TasksSee = ["tasks:read", "tasks:execute"];
+    TasksExecute = ["tasks:execute"];
+    WorkflowsRead = ["workflows:read", "tasks:read"];
+    WorkflowsWrite = ["workflows:write", "tasks:write"];
+    TrustAdmin = ["trust:admin"];
+    /// What everybody may know.
+    Open = [] { const OPEN: bool = true; };
     /// The way to the first key, which asks for a token of its own.
     Bootstrap = [] { const OPEN: bool = true; };
     LegacyAgentsWrite = ["agents:write"] { const DOOR: Option<&'static str> = Some("legacy"); };

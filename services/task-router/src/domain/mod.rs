@@ -1,0 +1,1 @@
+//! The rules: free of HTTP, SQL and clocks.
