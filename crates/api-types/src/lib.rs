@@ -12,4 +12,6 @@ pub mod id;
 pub mod keys;
 pub mod knowledge;
 pub mod skills;
+pub mod tasks;
 pub mod time;
+pub mod workers;
