@@ -2,7 +2,7 @@
 
 mod api;
 mod app;
-mod domain;
+pub mod domain;
 mod health;
 mod store;
 
