@@ -1,7 +1,7 @@
 //! Changes of tasks that are made together, and everything that comes of them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use crate::{
         state::{Dependents, ErrorMessage, Event, Outcome, State, Taken, Task},
         trust::{Attempt, Standing},
     },
+    hub::News,
     store::{
         Conn, dependencies,
         events::{TaskData, execution_seconds},
@@ -28,10 +29,11 @@ use crate::{
 /// What is to be done once a transaction is committed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct After {
-    /// Queues that may have something for somebody now.
-    pub(crate) capabilities: BTreeSet<String>,
+    /// Queues that tasks or room came to.
+    pub(crate) news: News,
     /// When the first retry is due that was put off.
     pub(crate) retry_at: Option<DateTime<Utc>>,
+    pub(crate) created: u64,
     pub(crate) completed: Vec<Duration>,
     pub(crate) failed: u64,
     pub(crate) timed_out: u64,
@@ -45,8 +47,11 @@ pub(crate) struct After {
 impl After {
     /// Both, one after the other.
     pub(crate) fn and(mut self, other: Self) -> Self {
-        self.capabilities.extend(other.capabilities);
+        for (capability, count) in other.news {
+            *self.news.entry(capability).or_default() += count;
+        }
         self.retry_at = self.retry_at.into_iter().chain(other.retry_at).min();
+        self.created += other.created;
         self.completed.extend(other.completed);
         self.failed += other.failed;
         self.timed_out += other.timed_out;
@@ -224,7 +229,7 @@ impl<'a> Batch<'a> {
         match (outcome.task.state, outcome.task.next_retry_at) {
             (State::Pending, Some(at)) => self.after.retry_at = self.after.retry_at.into_iter().chain([at]).min(),
             (State::Pending, None) => {
-                self.after.capabilities.insert(head.capability_required.clone());
+                *self.after.news.entry(head.capability_required.clone()).or_default() += 1;
             }
             _ => {}
         }
@@ -268,7 +273,9 @@ impl<'a> Batch<'a> {
         trust::insert(conn, &self.records)?;
         waiting::remember_refusals(conn, &self.refusals)?;
         if !self.completed.is_empty() {
-            self.after.capabilities.extend(dependencies::unblock(conn, &self.completed)?);
+            for capability in dependencies::unblock(conn, &self.completed)? {
+                *self.after.news.entry(capability).or_default() += 1;
+            }
         }
         let mut ended: Vec<Ended> = self.changes.iter().filter(|change| change.next.state.is_end()).map(ended).collect();
         if !self.broken.is_empty() {
@@ -293,7 +300,9 @@ impl<'a> Batch<'a> {
         let mut effects = Vec::new();
         for (agent_id, held) in touched {
             if held.load < 0 {
-                self.after.capabilities.extend(held.tags);
+                for tag in held.tags {
+                    self.after.news.entry(tag).or_default();
+                }
             }
             effects.push(workers::Effect {
                 agent_id,

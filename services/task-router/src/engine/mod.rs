@@ -3,7 +3,7 @@
 mod batch;
 mod cascade;
 
-pub(crate) use batch::{After, Batch, Ended};
+pub(crate) use batch::{After, Batch, With};
 
 use api_core::db::{self, Db, Unavailable};
 use diesel::result::{DatabaseErrorKind, Error as QueryError};

@@ -4,6 +4,7 @@ pub(crate) mod dependencies;
 pub(crate) mod events;
 pub(crate) mod pushes;
 pub(crate) mod raw;
+pub(crate) mod reaping;
 pub(crate) mod tasks;
 pub(crate) mod trust;
 pub(crate) mod waiting;

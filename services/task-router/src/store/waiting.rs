@@ -75,7 +75,7 @@ pub(crate) fn claim(
 
 /// Counts tasks that a worker, which the transaction holds, has claimed; it was seen, and is back if it was away.
 pub(crate) fn count_claimed(conn: &mut Conn, agent_id: &str, more: i32, now: DateTime<Utc>) -> QueryResult<()> {
-    sql("UPDATE workers SET current_load = current_load + $2, last_seen_at = $3, push_failures = 0, unreachable_until = NULL, \
+    sql("UPDATE workers SET current_load = current_load + $2, last_seen_at = $3, last_polled_at = $3, push_failures = 0, unreachable_until = NULL, \
          last_turn = CASE WHEN $2 > 0 THEN nextval('turns') ELSE last_turn END, \
          deactivated_at = CASE WHEN inactive_reason = 'operator' THEN deactivated_at END, \
          inactive_reason = CASE WHEN inactive_reason = 'operator' THEN inactive_reason END WHERE agent_id = $1")
@@ -95,8 +95,8 @@ pub(crate) struct Candidate {
     pub(crate) display_name: String,
     #[diesel(sql_type = Text)]
     pub(crate) delivery: String,
-    #[diesel(sql_type = BigInt)]
-    pub(crate) seq: i64,
+    #[diesel(sql_type = Timestamptz)]
+    pub(crate) created_at: DateTime<Utc>,
     #[diesel(sql_type = BigInt)]
     pub(crate) last_turn: i64,
     #[diesel(sql_type = Integer)]
@@ -113,7 +113,7 @@ pub(crate) struct Candidate {
 
 /// Workers that have a capability, are active and reachable, and have room.
 pub(crate) fn candidates(conn: &mut Conn, capability: &str, now: DateTime<Utc>) -> QueryResult<Vec<Candidate>> {
-    sql("SELECT w.agent_id, w.display_name, w.delivery, w.seq, w.last_turn, w.current_load, w.max_concurrent_tasks, w.trust, \
+    sql("SELECT w.agent_id, w.display_name, w.delivery, w.created_at, w.last_turn, w.current_load, w.max_concurrent_tasks, w.trust, \
          w.avg_seconds, w.is_degraded FROM worker_tags AS t JOIN workers AS w ON w.agent_id = t.agent_id \
          WHERE t.tag = $1 AND w.inactive_reason IS NULL AND w.current_load < w.max_concurrent_tasks \
          AND (w.unreachable_until IS NULL OR w.unreachable_until <= $2)")
@@ -297,4 +297,34 @@ pub(crate) fn durations(conn: &mut Conn, types: &[&str]) -> QueryResult<Vec<(Str
     .bind::<Array<Text>, _>(types)
     .load(conn)?;
     Ok(found.into_iter().filter_map(|row| Some((row.task_type, row.seconds?))).collect())
+}
+
+/// What there is for workers whose claims wait.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Found {
+    /// Those that have assignments to take.
+    pub(crate) agents: Vec<String>,
+    /// Queues that are not empty.
+    pub(crate) capabilities: Vec<String>,
+}
+
+/// Of some workers, those that have assignments to take, and of some capabilities, those whose queues are not empty.
+pub(crate) fn anything_for(conn: &mut Conn, agents: &[String], capabilities: &[String]) -> QueryResult<Found> {
+    #[derive(QueryableByName)]
+    struct Name {
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+    let names = |rows: Vec<Name>| rows.into_iter().map(|row| row.name).collect();
+    let agents = sql("SELECT a.name FROM unnest($1) AS a(name) WHERE EXISTS (SELECT FROM tasks \
+         WHERE assigned_agent_id = a.name AND state = 'ASSIGNED' AND taken = 'no')")
+    .bind::<Array<Text>, _>(agents)
+    .load(conn)
+    .map(names)?;
+    let capabilities = sql("SELECT c.name FROM unnest($1) AS c(name) WHERE EXISTS (SELECT FROM tasks \
+         WHERE capability_required = c.name AND state = 'PENDING' AND blocked_by = 0 AND NOT is_parked)")
+    .bind::<Array<Text>, _>(capabilities)
+    .load(conn)
+    .map(names)?;
+    Ok(Found { agents, capabilities })
 }

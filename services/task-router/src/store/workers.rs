@@ -61,6 +61,8 @@ pub(crate) struct Row {
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub(crate) last_seen_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub(crate) last_polled_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
     pub(crate) last_heartbeat_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Timestamptz)]
     pub(crate) created_at: DateTime<Utc>,
@@ -72,7 +74,7 @@ macro_rules! columns {
         "w.agent_id, w.client_id, w.display_name, w.endpoint, w.signature_verified, w.delivery_secret, w.tags, w.metadata, \
          w.delivery, w.source, w.inactive_reason, w.deactivated_at, w.is_degraded, w.push_failures, w.unreachable_until, \
          w.max_concurrent_tasks, w.current_load, w.trust, w.total_completed, w.total_failed, w.avg_seconds, \
-         w.last_completed_at, w.last_seen_at, w.last_heartbeat_at, w.created_at"
+         w.last_completed_at, w.last_seen_at, w.last_polled_at, w.last_heartbeat_at, w.created_at"
     };
 }
 
@@ -299,9 +301,9 @@ pub(crate) fn set_active(conn: &mut Conn, agent_id: &str, reason: Option<&str>, 
     .get_result(conn)
 }
 
-/// Notes that a worker was seen; one that was thought to be away is back.
-pub(crate) fn seen(conn: &mut Conn, agent_id: &str, now: DateTime<Utc>) -> QueryResult<()> {
-    sql("UPDATE workers SET last_seen_at = $2, push_failures = 0, unreachable_until = NULL, \
+/// Notes that a worker came for tasks; one that was thought to be away is back.
+pub(crate) fn polled(conn: &mut Conn, agent_id: &str, now: DateTime<Utc>) -> QueryResult<()> {
+    sql("UPDATE workers SET last_seen_at = $2, last_polled_at = $2, push_failures = 0, unreachable_until = NULL, \
          deactivated_at = CASE WHEN inactive_reason = 'operator' THEN deactivated_at END, \
          inactive_reason = CASE WHEN inactive_reason = 'operator' THEN inactive_reason END WHERE agent_id = $1")
     .bind::<Text, _>(agent_id)
@@ -316,6 +318,14 @@ pub(crate) fn beat(conn: &mut Conn, agent_id: &str, degraded: bool, now: DateTim
         .bind::<Text, _>(agent_id)
         .bind::<Timestamptz, _>(now)
         .bind::<Bool, _>(degraded)
+        .execute(conn)
+        .map(drop)
+}
+
+/// It answered, if not as one would wish.
+pub(crate) fn answered(conn: &mut Conn, agent_id: &str) -> QueryResult<()> {
+    sql("UPDATE workers SET push_failures = 0, unreachable_until = NULL WHERE agent_id = $1 AND push_failures > 0")
+        .bind::<Text, _>(agent_id)
         .execute(conn)
         .map(drop)
 }
