@@ -3,7 +3,7 @@
 use std::{sync::LazyLock, time::Duration};
 
 use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder, core::Collector,
+    Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder, core::Collector,
 };
 
 use crate::error::ApiError;
@@ -45,6 +45,23 @@ impl Counters {
 
     pub fn inc(&self, labels: &[&str]) {
         self.add(labels, 1);
+    }
+}
+
+/// A family of gauges; setting one that could not be registered does nothing.
+#[derive(Debug)]
+pub struct Gauges(Option<GaugeVec>);
+
+impl Gauges {
+    #[must_use]
+    pub fn new(name: &str, help: &str, labels: &[&str]) -> Self {
+        Self(registered(GaugeVec::new(Opts::new(name, help), labels)))
+    }
+
+    pub fn set(&self, labels: &[&str], value: f64) {
+        if let Some(gauge) = self.0.as_ref().and_then(|family| family.get_metric_with_label_values(labels).ok()) {
+            gauge.set(value);
+        }
     }
 }
 

@@ -15,6 +15,11 @@ macro_rules! codes {
         pub enum AinsCode { $($name),+ }
 
         impl AinsCode {
+            /// The code of that name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$name),)+ _ => None }
+            }
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }

@@ -11,18 +11,6 @@ pub const WORKER_ID_CHARS_MAX: usize = 128;
 pub const CAPACITY_DEFAULT: i32 = 10;
 pub const CAPACITY_MAX: i32 = 10_000;
 
-/// Whether a text has the form of a capability tag: `name:version`.
-#[must_use]
-pub fn has_tag_form(text: &str) -> bool {
-    let part = |part: &str, max: usize| {
-        let further = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        (1..=max).contains(&part.len())
-            && part.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
-            && part.bytes().all(further)
-    };
-    text.split_once(':').is_some_and(|(name, version)| part(name, 190) && part(version, 64))
-}
-
 /// A worker to be registered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NewWorker {
@@ -265,20 +253,4 @@ pub struct AdjustedTrust {
 pub struct WorkerOwner {
     pub agent_id: String,
     pub client_id: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::has_tag_form;
-
-    #[test]
-    fn a_tag_is_a_name_and_a_version() {
-        for good in ["a:v1", "data-processing:v1", "A.b_c-9:1.0.0", "x:y"] {
-            assert!(has_tag_form(good), "{good}");
-        }
-        let long = format!("{}:v1", "a".repeat(191));
-        for bad in ["", "a", "a:", ":v1", "a:v1:2", "-a:v1", "a:-v", "a b:v1", "ä:v1", &long] {
-            assert!(!has_tag_form(bad), "{bad}");
-        }
-    }
 }

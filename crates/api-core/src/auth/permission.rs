@@ -54,6 +54,8 @@ permissions! {
     KeysManage = ["keys:manage"];
     TasksRead = ["tasks:read"];
     TasksWrite = ["tasks:write"];
+    /// Many at once: a larger body.
+    TaskBatchWrite = ["tasks:write"] { const BODY: BodyLimit = BodyLimit::AinsBatch; };
     /// Workers see their own tasks without the right to read.
     TasksSee = ["tasks:read", "tasks:execute"];
     TasksExecute = ["tasks:execute"];
