@@ -11,4 +11,5 @@ mod command_line;
 mod faults;
 mod journeys;
 mod stack;
+mod tenancy;
 mod tidy;

@@ -122,7 +122,23 @@ impl Stack {
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> (u16, Value) {
-        let mut request = CLIENT.request(method, self.url(path)).bearer_auth(KEY);
+        self.ask(KEY, method, path, body, headers)
+    }
+
+    /// As the holder of another key or token.
+    pub(crate) fn send_as(&self, token: &str, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+        self.ask(token, method, path, body, &[])
+    }
+
+    fn ask(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> (u16, Value) {
+        let mut request = CLIENT.request(method, self.url(path)).bearer_auth(token);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

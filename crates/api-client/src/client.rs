@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use api_types::{envelope::Success, error::ErrorBody};
-use reqwest::{Method, StatusCode};
+use reqwest::{
+    Method, StatusCode, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     context::{CallContext, header},
-    token::TokenKey,
+    token::{self, TokenKey},
 };
 
 /// Why a call gave no answer that can be used. No variant shows an address.
@@ -166,23 +169,6 @@ impl ServiceClient {
 
     async fn attempt<T: DeserializeOwned>(&self, context: &CallContext, call: &Outgoing) -> Result<T, ClientError> {
         let service = self.target;
-        let timeout = context.time_left(call.timeout);
-        let mut via = context.via.clone();
-        via.push(self.caller.to_owned());
-        let mut request = self
-            .http
-            .request(call.method.clone(), format!("{}{}", self.base_url, call.path))
-            .timeout(timeout)
-            .bearer_auth(self.key.sign(self.caller, context.principal.as_ref())?)
-            .header(header::REQUEST_ID, context.request_id.to_string())
-            .header(header::DEADLINE_MS, timeout.as_millis().to_string())
-            .header(header::VIA, via.join(","));
-        if let Some(traceparent) = &context.traceparent {
-            request = request.header(header::TRACEPARENT, traceparent);
-        }
-        if let Some(body) = &call.body {
-            request = request.json(body);
-        }
         let failed = |source: reqwest::Error| {
             if source.is_timeout() {
                 ClientError::Timeout { service }
@@ -190,10 +176,56 @@ impl ServiceClient {
                 ClientError::Unreachable { service, source: Some(source.without_url()) }
             }
         };
-        let response = request.send().await.map_err(failed)?;
+        let response = self.http.execute(self.request(context, call)?).await.map_err(failed)?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(failed)?;
         self.read(status, &bytes)
+    }
+
+    /// The call as it goes over the wire, signed for this one time.
+    fn request(&self, context: &CallContext, call: &Outgoing) -> Result<reqwest::Request, ClientError> {
+        let service = self.target;
+        let timeout = context.time_left(call.timeout);
+        let mut via = context.via.clone();
+        via.push(self.caller.to_owned());
+        let mut request = self
+            .http
+            .request(call.method.clone(), format!("{}{}", self.base_url, call.path))
+            .timeout(timeout)
+            .header(header::REQUEST_ID, context.request_id.to_string())
+            .header(header::DEADLINE_MS, timeout.as_millis().to_string())
+            .header(header::VIA, via.join(","));
+        if let Some(traceparent) = &context.traceparent {
+            request = request.header(header::TRACEPARENT, traceparent);
+        }
+        if let Some(body) = &call.body {
+            let body =
+                serde_json::to_vec(body).map_err(|source| ClientError::Protocol { service, source: Some(source) })?;
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        let unusable =
+            |source: reqwest::Error| ClientError::Unreachable { service, source: Some(source.without_url()) };
+        let mut request = request.build().map_err(unusable)?;
+        let to_sign = token::Request {
+            audience: service,
+            method: request.method().as_str(),
+            target: self.target_of(request.url()),
+            body: request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default(),
+        };
+        let token = self.key.sign(self.caller, context.principal.as_ref(), &to_sign)?;
+        // Base64 and dots, so it is a header's value always.
+        if let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {token}")) {
+            bearer.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, bearer);
+        }
+        Ok(request)
+    }
+
+    /// Path and query as the service sees them: what is behind the base address, which may have a path of a proxy's.
+    fn target_of<'a>(&self, url: &'a Url) -> &'a str {
+        let base = Url::parse(&self.base_url).map_or(0, |base| base.path().trim_end_matches('/').len());
+        let whole = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        whole.get(base..).unwrap_or(whole)
     }
 
     fn read<T: DeserializeOwned>(&self, status: StatusCode, bytes: &[u8]) -> Result<T, ClientError> {

@@ -5,13 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api_client::CallContext;
+use api_client::{
+    CallContext,
+    token::{Refused, ServiceCall},
+};
 use api_types::auth::Principal;
 use opentelemetry::trace::TraceContextExt as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
-use crate::{door::Door, rate_limit::Allowance};
+use crate::{door::Door, rate_limit::Counted};
 
 tokio::task_local! {
     static CURRENT: Arc<Context>;
@@ -26,9 +29,11 @@ pub struct Context {
     pub deadline: Instant,
     /// The services that the request has passed through before this one, by its own account.
     via: Vec<String>,
+    /// What the request's service token says, when it carries one.
+    signed: Option<Result<ServiceCall, Refused>>,
     /// Who asks, and whether through a service of ours.
     caller: OnceLock<(Principal, bool)>,
-    allowance: OnceLock<Allowance>,
+    rate: OnceLock<Counted>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -40,10 +45,22 @@ impl Context {
             door: Door::Native,
             deadline: Instant::now() + time_limit,
             via,
+            signed: None,
             caller: OnceLock::new(),
-            allowance: OnceLock::new(),
+            rate: OnceLock::new(),
             warnings: Mutex::new(Vec::new()),
         }
+    }
+
+    /// The same with what the request's service token says.
+    #[must_use]
+    pub(crate) fn signed_by(mut self, signed: Option<Result<ServiceCall, Refused>>) -> Self {
+        self.signed = signed;
+        self
+    }
+
+    pub(crate) fn signed(&self) -> Option<&Result<ServiceCall, Refused>> {
+        self.signed.as_ref()
     }
 
     pub(crate) fn through(mut self, door: Door) -> Self {
@@ -60,11 +77,11 @@ impl Context {
         self.door
     }
 
-    pub(crate) fn identified(&self, principal: Principal, is_service: bool, allowance: Option<Allowance>) {
+    pub(crate) fn identified(&self, principal: Principal, is_service: bool, rate: Option<Counted>) {
         // A second identification of one request cannot happen; the first would stand.
         self.caller.get_or_init(|| (principal, is_service));
-        if let Some(allowance) = allowance {
-            self.allowance.get_or_init(|| allowance);
+        if let Some(rate) = rate {
+            self.rate.get_or_init(|| rate);
         }
     }
 
@@ -76,8 +93,10 @@ impl Context {
         }
     }
 
-    pub(crate) fn allowance(&self) -> Option<&Allowance> {
-        self.allowance.get()
+    /// How the caller stands with its limits, once it is known who calls; our own services have none.
+    #[must_use]
+    pub fn rate(&self) -> Option<&Counted> {
+        self.rate.get()
     }
 }
 

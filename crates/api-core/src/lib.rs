@@ -5,6 +5,7 @@
 //! reads its input with [`input::Fields`], calls its domain, and answers with a [`reply::Reply`] or an [`error::ApiError`].
 
 pub mod auth;
+pub mod client_address;
 pub mod context;
 pub mod db;
 pub mod door;
@@ -23,4 +24,5 @@ pub mod secret;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub mod sql;
 pub mod telemetry;

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use diesel::{
     ExpressionMethods as _, Insertable, PgConnection, QueryDsl as _, QueryResult, Queryable, RunQueryDsl as _,
     Selectable, SelectableHelper as _,
+    sql_types::{Array, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use crate::{
     context,
     db::{self, Db},
+    sql::sql,
 };
 
 /// Events handed over in one go.
@@ -78,6 +80,37 @@ pub fn push(
     let request_id = context::current().map(|context| context.request_id.to_string());
     let new = New { id: Uuid::now_v7(), kind, aggregate, actor, request_id, at: Utc::now(), payload };
     diesel::insert_into(outbox::table).values(new).execute(conn).map(drop)
+}
+
+/// An event among several that are written together.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    pub kind: &'static str,
+    pub aggregate: String,
+    pub payload: Value,
+}
+
+/// As [`push`], for several events in their order.
+///
+/// # Errors
+/// Those of the database.
+pub fn push_all(conn: &mut PgConnection, actor: Option<&str>, events: &[NewEvent]) -> QueryResult<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let request_id = context::current().map(|context| context.request_id.to_string());
+    sql("INSERT INTO outbox (id, kind, aggregate, actor, request_id, at, payload) \
+         SELECT n.id, n.kind, n.aggregate, $1, $2, $3, n.payload::jsonb \
+         FROM unnest($4, $5, $6, $7) WITH ORDINALITY AS n(id, kind, aggregate, payload, number) ORDER BY n.number")
+    .bind::<Nullable<Text>, _>(actor)
+    .bind::<Nullable<Text>, _>(request_id)
+    .bind::<Timestamptz, _>(Utc::now())
+    .bind::<Array<SqlUuid>, _>(events.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(events.iter().map(|event| event.kind).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(events.iter().map(|event| event.aggregate.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(events.iter().map(|event| event.payload.to_string()).collect::<Vec<_>>())
+    .execute(conn)
+    .map(drop)
 }
 
 /// Hands events over until it is told to stop. One relay at a time works for a service, whichever process it is in.

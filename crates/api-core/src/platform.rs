@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -13,7 +14,7 @@ use api_client::{ServiceClient, control_plane::ControlPlane, http_client, token:
 use crate::{
     auth::{Authenticator, KeySource, Keys},
     db::Db,
-    rate_limit::{Limits, RateLimiter},
+    rate_limit::{Limits, RateLimiter, Store},
     secret::Secret,
     settings::{Core, Error, Settings},
 };
@@ -24,6 +25,8 @@ pub struct Platform {
     pub core: Core,
     pub auth: Authenticator,
     pub limiter: RateLimiter,
+    /// Where the limits are settled with other processes, if they are.
+    pub rate_limit_store: Option<Store>,
     pub(crate) in_flight: AtomicUsize,
     draining: AtomicBool,
     http: reqwest::Client,
@@ -67,11 +70,13 @@ impl Platform {
         });
         let limits = Limits { per_minute: core.rate_limit_per_minute, per_hour: core.rate_limit_per_hour };
         let auth = Authenticator::new(&jwt_secret, Keys::new(source), core.admin_key_ids.clone(), limits);
+        let rate_limit_store = Store::from_setting(core.rate_limit_store.as_ref())?;
         Ok(Arc::new(Self {
             settings,
             core,
             auth,
-            limiter: RateLimiter::default(),
+            limiter: RateLimiter::new(rate_limit_store.is_some()),
+            rate_limit_store,
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             http,
@@ -101,6 +106,12 @@ impl Platform {
     #[must_use]
     pub fn jwt_secret(&self) -> &Secret {
         &self.jwt_secret
+    }
+
+    /// Whether administration may come from this address (`ADMIN_ALLOW_CIDRS`).
+    #[must_use]
+    pub fn allows_administration(&self, client: IpAddr) -> bool {
+        self.core.admin_allow_cidrs.is_empty() || self.core.admin_allow_cidrs.contain(client)
     }
 
     /// The pool of a service, on the connection string that is its own.

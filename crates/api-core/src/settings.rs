@@ -3,9 +3,10 @@
 //! Names are those of the environment; in the file they are written in lower case. An unknown `IMAGO_*` name
 //! and an unreadable value stop the start with one line.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use config::{Config, Environment, File, FileFormat};
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 use crate::secret::Secret;
@@ -129,6 +130,41 @@ impl<'de> Deserialize<'de> for CommaList {
     }
 }
 
+/// Networks as a comma list: `10.0.0.0/8, 2001:db8::/32`; a single address is a network of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Networks(Vec<IpNet>);
+
+impl Networks {
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[must_use]
+    pub fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl FromStr for Networks {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let network = |entry: &str| {
+            let network = entry.parse().or_else(|_no_network| entry.parse::<IpAddr>().map(IpNet::from));
+            network.map_err(|_no_address| format!("'{entry}' is neither a network nor an address"))
+        };
+        entries.map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Networks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// The secret that development stacks share; production refuses it.
 pub const DEVELOPMENT_JWT_SECRET: &str = "dev-secret-change-in-production";
 
@@ -144,12 +180,18 @@ pub struct Core {
     /// How long the tokens are good for that the control plane gives out.
     pub jwt_expiration_hours: u64,
     pub admin_key_ids: CommaList,
+    /// Where administration may come from; empty means from everywhere.
+    pub admin_allow_cidrs: Networks,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Networks,
     /// Doors that need no credential: `canvas`, `caxton`, `legacy`.
     pub auth_open_doors: CommaList,
     pub database_pool_size: u32,
     pub database_max_overflow: u32,
     pub cors_allowed_origins: Option<CommaList>,
     pub max_body_bytes: usize,
+    /// Of the AINS door, batches excepted.
+    pub ains_max_body_bytes: usize,
     pub max_document_bytes: usize,
     pub max_header_bytes: usize,
     pub max_in_flight: usize,
@@ -159,6 +201,12 @@ pub struct Core {
     pub keep_alive: u64,
     pub rate_limit_per_minute: u64,
     pub rate_limit_per_hour: u64,
+    /// `redis://…`, where several processes share the limits; may hold a password.
+    pub rate_limit_store: Option<Secret>,
+    /// Of an address behind the open canvas door; 0 means as many as it likes.
+    pub canvas_rate_limit_per_minute: u64,
+    /// Of an address behind the open Caxton door; 0 means as many as it likes.
+    pub caxton_rate_limit_per_minute: u64,
     pub enable_metrics: bool,
     pub control_plane_url: String,
 }
@@ -172,11 +220,14 @@ impl Default for Core {
             jwt_secret: None,
             jwt_expiration_hours: 24,
             admin_key_ids: CommaList::default(),
+            admin_allow_cidrs: Networks::default(),
+            trusted_proxies: Networks::default(),
             auth_open_doors: CommaList::default(),
             database_pool_size: 10,
             database_max_overflow: 20,
             cors_allowed_origins: None,
             max_body_bytes: 4 << 20,
+            ains_max_body_bytes: 4 << 20,
             max_document_bytes: 20 << 20,
             max_header_bytes: 32 << 10,
             max_in_flight: 512,
@@ -185,6 +236,9 @@ impl Default for Core {
             keep_alive: 5,
             rate_limit_per_minute: 600,
             rate_limit_per_hour: 20_000,
+            rate_limit_store: None,
+            canvas_rate_limit_per_minute: 0,
+            caxton_rate_limit_per_minute: 0,
             enable_metrics: true,
             control_plane_url: "http://127.0.0.1:5005".to_owned(),
         }
@@ -266,7 +320,7 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
-    use super::{Core, DEVELOPMENT_JWT_SECRET, Settings};
+    use super::{Core, DEVELOPMENT_JWT_SECRET, Networks, Settings};
 
     fn core(pairs: &[(&str, &str)]) -> Core {
         Settings::from_pairs(pairs.iter().copied()).unwrap().section().unwrap()
@@ -277,6 +331,18 @@ mod tests {
         let core = core(&[("MAX_IN_FLIGHT", "7"), ("ADMIN_KEY_IDS", " a, b ,"), ("ENABLE_METRICS", "false")]);
         assert_eq!((core.max_in_flight, core.enable_metrics), (7, false));
         assert_eq!(core.admin_key_ids.0, ["a", "b"]);
+    }
+
+    #[test]
+    fn networks_and_single_addresses_are_read() {
+        let networks: Networks = " 10.0.0.0/8, 192.0.2.1,, 2001:db8::/32 ".parse().unwrap();
+        for (address, is_in) in [("10.9.8.7", true), ("192.0.2.1", true), ("192.0.2.2", false), ("2001:db8::1", true)] {
+            assert_eq!(networks.contain(address.parse().unwrap()), is_in, "{address}");
+        }
+        for wrong in ["10.0.0.0/33", "localhost", "10.0.0"] {
+            let settings = Settings::from_pairs([("ADMIN_ALLOW_CIDRS", wrong)]).unwrap();
+            assert!(settings.section::<Core>().unwrap_err().to_string().contains(wrong));
+        }
     }
 
     #[test]

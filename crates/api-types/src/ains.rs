@@ -168,6 +168,12 @@ pub fn new_id(prefix: &str) -> String {
     format!("{prefix}_{}", Uuid::now_v7().simple())
 }
 
+/// The id of that prefix for a UUID.
+#[must_use]
+pub fn id_of(prefix: &str, id: Uuid) -> String {
+    format!("{prefix}_{}", id.simple())
+}
+
 /// The UUID behind an id of that prefix; `None` for a text of another form.
 #[must_use]
 pub fn uuid_of(prefix: &str, id: &str) -> Option<Uuid> {

@@ -90,6 +90,12 @@ const NON_ADMINISTRATIVE: &[&str] = &[
 
 const ADMINISTRATIVE: &[&str] = &["keys:manage", "audit:read", "trust:admin", "system:admin"];
 
+/// Whether `scope` (`family:verb`) is for administration only.
+#[must_use]
+pub fn is_administrative(scope: &str) -> bool {
+    ADMINISTRATIVE.contains(&scope)
+}
+
 /// Families in the singular that older clients write.
 const SINGULAR: &[(&str, &str)] = &[
     ("agent", "agents"),
@@ -184,9 +190,30 @@ impl Principal {
         }
     }
 
+    /// All that the principal holds, spelled out: its permissions, else the scopes of its roles.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<Scope> {
+        if !self.permissions.is_empty() {
+            return self.permissions.clone();
+        }
+        let mut held = Vec::new();
+        for scope in self.effective_roles().flat_map(Role::scopes).map(|scope| Scope((*scope).to_owned())) {
+            if !held.contains(&scope) {
+                held.push(scope);
+            }
+        }
+        held
+    }
+
     #[must_use]
     pub fn is_admin(&self) -> bool {
         self.roles.contains(&Role::Admin)
+    }
+
+    /// Whether this is an administrator's credential: it has the role's rights, or a scope that is for administration only.
+    #[must_use]
+    pub fn is_administrator(&self) -> bool {
+        ADMINISTRATIVE.iter().any(|scope| self.may(scope))
     }
 
     /// Whether other principals' agents and documents are invisible to this one: a plain user
@@ -247,6 +274,16 @@ mod tests {
     fn permissions_replace_what_the_roles_give() {
         let caller = principal(&[Role::Service], &["agents:read"]);
         assert!(caller.may("agents:read") && !caller.may("agents:write"));
+    }
+
+    #[test]
+    fn what_a_principal_holds_can_be_spelled_out() {
+        let texts =
+            |principal: &Principal| principal.scopes().iter().map(|s| s.as_str().to_owned()).collect::<Vec<_>>();
+        assert_eq!(texts(&principal(&[Role::Service], &["agents:read"])), ["agents:read"]);
+        assert_eq!(texts(&principal(&[Role::Admin], &[])), ["*"]);
+        assert_eq!(texts(&principal(&[], &[])), Role::User.scopes());
+        assert_eq!(texts(&principal(&[Role::Service, Role::User], &[])), Role::Service.scopes());
     }
 
     #[test]

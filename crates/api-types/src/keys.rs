@@ -1,5 +1,7 @@
 //! API keys.
 
+pub mod ains;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,7 +14,7 @@ use crate::{
 /// What is identified by a [`KeyId`].
 #[derive(Debug)]
 pub struct KeyKind;
-/// The part of an API key before the dot.
+/// What a key is called: the part before the dot in its native form.
 pub type KeyId = Id<KeyKind>;
 
 /// A key as it is shown: never with its secret, except in the answer that creates it.
@@ -148,6 +150,26 @@ impl std::fmt::Debug for FirstKey {
     }
 }
 
+/// How a key is to get another secret.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rotation {
+    /// How long the replaced secret stays good; 86400 when absent. The one before that ends now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 604_800)]
+    pub overlap_seconds: Option<i64>,
+}
+
+/// A key with another secret, and the only answer that shows it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RotatedKey {
+    #[serde(flatten)]
+    pub key: CreatedKey<FreshKey>,
+    /// Until when the replaced secret is good, too.
+    #[serde(with = "crate::time")]
+    #[schema(value_type = String)]
+    pub previous_valid_until: DateTime<Utc>,
+}
+
 /// A key that is no longer good, since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RevokedKey {
@@ -159,11 +181,35 @@ pub struct RevokedKey {
     pub revoked_at: DateTime<Utc>,
 }
 
+/// How a key is written when it is presented. Every key is good on every door, whatever its form.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyForm {
+    /// `key_id.secret`
+    #[default]
+    Native,
+    /// `ains_` and 43 URL-safe characters, which name no id.
+    Ains,
+}
+
+impl KeyForm {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Ains => "ains",
+        }
+    }
+}
+
 /// What another service asks: the record of a key that somebody presented.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct KeyLookup {
-    pub id: KeyId,
-    /// SHA-256 of the presented secret in hex: a match counts as a use of the key.
+    /// The id in a key of the native form; `None` for the other form, which is found by its digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<KeyId>,
+    /// SHA-256 in hex of what was presented: of the secret after the dot, or of the whole `ains_` key. A match counts as a
+    /// use of the key.
     pub secret_sha256: String,
 }
 
@@ -177,8 +223,13 @@ impl std::fmt::Debug for KeyLookup {
 #[derive(Clone, Serialize, Deserialize)]
 pub struct KeyRecord {
     pub id: KeyId,
+    #[serde(default)]
+    pub form: KeyForm,
     /// SHA-256 of the secret in hex.
     pub secret_sha256: String,
+    /// The secret before the last rotation, while it is good beside the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousSecret>,
     pub roles: Vec<Role>,
     pub permissions: Vec<Scope>,
     pub client_id: String,
@@ -188,6 +239,22 @@ pub struct KeyRecord {
     pub revoked_at: Option<DateTime<Utc>>,
     pub rate_limit_per_minute: Option<u64>,
     pub rate_limit_per_hour: Option<u64>,
+}
+
+/// A secret that another one has replaced.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviousSecret {
+    /// SHA-256 of the secret in hex.
+    pub sha256: String,
+    /// From then on it is no secret of the key any more.
+    #[serde(with = "crate::time")]
+    pub until: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for PreviousSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PreviousSecret").field("until", &self.until).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for KeyRecord {

@@ -2,6 +2,7 @@
 //!
 //! No I/O and no web framework here; diesel only behind the `diesel` feature, for the types that are stored as they are sent.
 
+pub mod access;
 pub mod agents;
 pub mod ains;
 pub mod auth;
@@ -12,4 +13,6 @@ pub mod id;
 pub mod keys;
 pub mod knowledge;
 pub mod skills;
+pub mod tasks;
 pub mod time;
+pub mod workers;

@@ -1,6 +1,9 @@
 //! A client for tests: any method, any path, any body, and answers that say why they are not what was expected.
 
-use api_client::{http_client, token::TokenKey};
+use api_client::{
+    http_client,
+    token::{Request, TokenKey},
+};
 use api_core::settings::DEVELOPMENT_JWT_SECRET;
 use api_types::auth::Role;
 use jsonwebtoken::{EncodingKey, Header};
@@ -17,18 +20,23 @@ use crate::or_panic;
 pub struct Client {
     http: reqwest::Client,
     base_url: String,
+    /// The service that listens there, as others of ours name it when they call.
+    audience: String,
+    /// The service of ours that this is, if it is one.
+    service: Option<String>,
     headers: HeaderMap,
 }
 
 impl Client {
-    /// A client without a credential for the service at `base_url` (without a trailing slash).
+    /// A client without a credential for `service` at `base_url` (without a trailing slash).
     ///
     /// # Panics
     /// When TLS cannot be set up.
     #[must_use]
-    pub fn of(base_url: &str) -> Self {
+    pub fn of(service: &str, base_url: &str) -> Self {
         let http = or_panic("make an HTTP client", http_client());
-        Self { http, base_url: base_url.to_owned(), headers: HeaderMap::new() }
+        let (base_url, audience) = (base_url.to_owned(), service.to_owned());
+        Self { http, base_url, audience, service: None, headers: HeaderMap::new() }
     }
 
     /// The same client with a header more, or with another value for it.
@@ -56,14 +64,10 @@ impl Client {
         self.bearer(&jwt("test-admin", &[Role::Admin], &[]))
     }
 
-    /// The same client as one of our services, by a token made from the development secret.
-    ///
-    /// # Panics
-    /// When the token cannot be signed.
+    /// The same client as one of our services: each request is signed with the development secret.
     #[must_use]
     pub fn service(&self, name: &str) -> Self {
-        let token = TokenKey::derive(DEVELOPMENT_JWT_SECRET).sign(name, None);
-        self.bearer(&or_panic("sign", token))
+        Self { service: Some(name.to_owned()), ..self.clone() }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -119,11 +123,25 @@ impl Client {
     /// # Panics
     /// When there is no answer.
     pub async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
-        let response = or_panic("reach the service", request.send().await);
+        let mut request = or_panic("write a request", request.build());
+        if let Some(service) = &self.service {
+            let signed = self.signature(service, &request);
+            request.headers_mut().insert("authorization", signed);
+        }
+        let response = or_panic("reach the service", self.http.execute(request).await);
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = or_panic("read the answer", response.text().await);
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Answer { status, headers, text, body }
+    }
+
+    fn signature(&self, service: &str, request: &reqwest::Request) -> HeaderValue {
+        let url = request.url();
+        let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+        let signed = Request { audience: &self.audience, method: request.method().as_str(), target: &target, body };
+        let token = or_panic("sign", TokenKey::derive(DEVELOPMENT_JWT_SECRET).sign(service, None, &signed));
+        or_panic("write a header", format!("Bearer {token}").parse())
     }
 
     #[must_use]

@@ -48,11 +48,11 @@ impl TestService {
         let Running { service, workers } = or_panic("build the service", build());
         let listener = or_panic("listen", TcpListener::bind("127.0.0.1:0"));
         let address = or_panic("listen", listener.local_addr());
-        let label = service.label;
+        let (name, label) = (service.name, service.label);
         let mount = Mount { listener, label, services: vec![service], internal: true, metrics_only: false };
         let server = or_panic("start", server::start(platform, vec![mount], workers));
         drop(within);
-        Self { client: Client::of(&format!("http://{address}")), running: Some((runtime, server)) }
+        Self { client: Client::of(name, &format!("http://{address}")), running: Some((runtime, server)) }
     }
 
     /// Waits until the service says that it is ready.

@@ -36,6 +36,8 @@ CREATE TABLE workers (
     avg_seconds          double precision,
     last_completed_at    timestamptz(3),
     last_seen_at         timestamptz(3),
+    -- When it last claimed, polled or sent a heartbeat: somebody is there who comes for tasks.
+    last_polled_at       timestamptz(3),
     last_heartbeat_at    timestamptz(3),
     created_at           timestamptz(3) NOT NULL
 ) WITH (fillfactor = 50);

@@ -33,5 +33,5 @@ impl KeySource for StoreKeys {
 /// # Errors
 /// Those of the database.
 pub(crate) async fn look_up(db: &Db, lookup: KeyLookup) -> Result<Option<KeyRecord>, db::Error> {
-    db.run(move |conn| Ok(store::keys::look_up(conn, &lookup.id, &lookup.secret_sha256, Utc::now())?)).await
+    db.run(move |conn| Ok(store::keys::look_up(conn, &lookup, Utc::now())?)).await
 }

@@ -11,6 +11,7 @@ use crate::{
     domain::{
         events,
         start::{self, FirstKey, Prepared, State},
+        usage,
     },
 };
 
@@ -26,12 +27,13 @@ type Announce = Box<dyn FnOnce(&Secret) + Send>;
 
 pub(crate) fn all(app: &Arc<App>, announce: Announce) -> Vec<Worker> {
     let (preparing, relaying, purging) = (Arc::clone(app), Arc::clone(app), Arc::clone(app));
-    let db = app.db.clone();
+    let (db, counts) = (app.db.clone(), app.db.clone());
     vec![
         Box::new(move |stop| Box::pin(prepare(preparing, announce, stop))),
         Box::new(move |stop| Box::pin(relay(relaying, stop))),
         Box::new(move |stop| Box::pin(purge(purging, stop))),
         Box::new(move |stop| Box::pin(idempotency::purger(db, stop))),
+        Box::new(move |stop| Box::pin(usage::purger(counts, stop))),
     ]
 }
 
@@ -63,7 +65,11 @@ async fn prepare(app: Arc<App>, announce: Announce, stop: CancellationToken) {
 fn tell(app: &App, Prepared { administrator, first_key }: Prepared, announce: Announce) {
     let id = app.config.administrator.as_ref().map_or("", |key| key.id.as_str());
     match administrator {
-        Some(State::Created) => tracing::info!(key = id, "the administrator key was made"),
+        Some(State::Created) => {
+            // Somebody may have tried it before.
+            app.platform.auth.keys().forget(id);
+            tracing::info!(key = id, "the administrator key was made");
+        }
         Some(State::Replaced) => {
             app.platform.auth.keys().forget(id);
             tracing::info!(key = id, "the administrator key was given the secret and the rights of the settings");

@@ -3,12 +3,7 @@
 //! Order: body size (as announced) → credential → scope → rate, all before the handler runs; then, as the handler asks
 //! for it, media type → JSON syntax. Fields, existence and state are the handler's and its domain's.
 
-use std::{
-    marker::PhantomData,
-    ops::RangeInclusive,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{marker::PhantomData, net::IpAddr, ops::RangeInclusive, sync::Arc};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -16,28 +11,33 @@ use actix_web::{
     http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap},
     web::{self, BytesMut},
 };
+use api_client::token::ServiceCall;
 use api_types::{
     ains::Window,
-    auth::{Principal, Role},
+    auth::{Principal, Role, is_administrative},
     error::Code,
 };
 use futures_util::{StreamExt as _, future::LocalBoxFuture};
 
 use super::{
-    ANONYMOUS, Caller,
+    ANONYMOUS, Caller, invalid_token,
     permission::{BodyLimit, Permission},
 };
 use crate::{
-    context,
+    client_address,
+    context::{self, Context},
+    door::Door,
     error::ApiError,
     input::{self, Object},
     list::{ListQuery, ListSpec},
     platform::Platform,
-    rate_limit::{Exceeded, Limits},
+    rate_limit::Anonymous,
 };
 
 /// Requests from one address that nobody vouches for: failed sign-ins, and calls of open routes.
-const REFUSED_LIMITS: Limits = Limits { per_minute: 600, per_hour: u64::MAX };
+const NOBODY_PER_MINUTE: u64 = 600;
+/// A batch of tasks on the AINS door.
+const AINS_BATCH_BYTES: usize = 32 << 20;
 /// Rows of a list by window, unless the caller asks for another number.
 const WINDOW_DEFAULT: i64 = 50;
 /// Room for the fields around an uploaded document.
@@ -70,13 +70,26 @@ impl<P: Permission> FromRequest for Call<P> {
         let payload = payload.take();
         Box::pin(async move {
             let platform = platform(&request)?;
-            check_announced_length::<P>(&request, &platform)?;
-            let caller = identify::<P>(&request, &platform).await?;
-            // Counted now, so that a refused caller is told what is left, too; answered in the contract's order.
-            let counted = count(&caller, &platform);
-            if P::SERVICE_ONLY && !caller.is_service() {
+            let context = context::current();
+            let signed = context.as_deref().and_then(Context::signed);
+            if P::SERVICE_ONLY && signed.is_none() {
+                // To everyone but our own services the route does not exist, whatever they present.
                 return Err(ApiError::new(Code::EndpointNotFound, "No such endpoint"));
             }
+            check_announced_length::<P>(&request, &platform)?;
+            let caller = if P::OPEN {
+                count_address(Anonymous::OpenRoute, NOBODY_PER_MINUTE, &request, &platform)?;
+                nobody([])
+            } else {
+                let from = client_address::customer(address(&request, &platform)).to_string();
+                match platform.auth.identify(request.headers(), signed, &from).await {
+                    Ok(caller) => caller,
+                    Err(error) => stranger::<P>(error, &request, &platform)?,
+                }
+            };
+            // Counted now, so that a refused caller is told what is left, too; answered in the contract's order.
+            let counted = count(&caller, &platform);
+            check_address::<P>(&caller, &request, &platform)?;
             if !P::ANY_OF.is_empty() && !caller.may_any(P::ANY_OF) {
                 let scope = P::ANY_OF[0];
                 let message = format!("Permission '{scope}' required");
@@ -134,9 +147,9 @@ impl<P: Permission> Call<P> {
     /// Reads the body as it is.
     ///
     /// # Errors
-    /// 413; 400 when it breaks off.
+    /// 413; 400 when it breaks off; 401 when a service of ours signed another one.
     pub async fn bytes(&mut self) -> Result<web::Bytes, ApiError> {
-        let limit = body_limit::<P>(&*platform(&self.request)?);
+        let limit = body_limit::<P>(&self.request, &*platform(&self.request)?);
         let mut bytes = BytesMut::new();
         while let Some(chunk) = self.payload.next().await {
             let chunk = chunk.map_err(|error| {
@@ -147,12 +160,22 @@ impl<P: Permission> Call<P> {
             }
             bytes.extend_from_slice(&chunk);
         }
+        if signed().is_some_and(|call| !call.has_body(&bytes)) {
+            tracing::warn!(path = self.request.path(), "another body than the one that a service signed");
+            return Err(invalid_token());
+        }
         Ok(bytes.freeze())
     }
 
     /// The request's headers and body stream, for readers of other media types.
-    pub fn parts(&mut self) -> (HttpRequest, Payload) {
-        (self.request.clone(), Payload::take(&mut self.payload))
+    ///
+    /// # Errors
+    /// 415 for our own services: they send JSON, and the signature of a stream would show only after it was used.
+    pub fn parts(&mut self) -> Result<(HttpRequest, Payload), ApiError> {
+        if self.caller.is_service() {
+            return Err(ApiError::new(Code::UnsupportedMediaType, "Services send application/json"));
+        }
+        Ok((self.request.clone(), Payload::take(&mut self.payload)))
     }
 
     /// What the services of the process share.
@@ -259,11 +282,19 @@ fn platform(request: &HttpRequest) -> Result<Arc<Platform>, ApiError> {
     data.map(|data| Arc::clone(data)).ok_or_else(|| ApiError::internal(anyhow::anyhow!("no platform in the app")))
 }
 
-fn body_limit<P: Permission>(platform: &Platform) -> usize {
+fn body_limit<P: Permission>(request: &HttpRequest, platform: &Platform) -> usize {
+    let core = &platform.core;
     match P::BODY {
-        BodyLimit::Json => platform.core.max_body_bytes,
-        BodyLimit::Document => platform.core.max_document_bytes / 3 * 4 + DOCUMENT_FIELDS_BYTES,
+        BodyLimit::Json if Door::of(request.path()) == Door::Ains => core.ains_max_body_bytes,
+        BodyLimit::Json => core.max_body_bytes,
+        BodyLimit::AinsBatch => core.ains_max_body_bytes.max(AINS_BATCH_BYTES),
+        BodyLimit::Document => core.max_document_bytes / 3 * 4 + DOCUMENT_FIELDS_BYTES,
     }
+}
+
+/// What the request's service token says, when it is a good one.
+fn signed() -> Option<ServiceCall> {
+    context::current()?.signed()?.as_ref().ok().cloned()
 }
 
 fn too_large(limit: usize) -> ApiError {
@@ -273,7 +304,7 @@ fn too_large(limit: usize) -> ApiError {
 fn check_announced_length<P: Permission>(request: &HttpRequest, platform: &Platform) -> Result<(), ApiError> {
     let announced = request.headers().get(CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let limit = body_limit::<P>(platform);
+    let limit = body_limit::<P>(request, platform);
     if announced.is_some_and(|length| length > limit) { Err(too_large(limit)) } else { Ok(()) }
 }
 
@@ -286,81 +317,72 @@ fn check_version(request: &HttpRequest) -> Result<(), ApiError> {
     Err(ApiError::new(Code::MalformedBody, "API-Version must be 1, v1, 1.0 or 1.0.0"))
 }
 
-async fn identify<P: Permission>(request: &HttpRequest, platform: &Platform) -> Result<Caller, ApiError> {
-    if P::OPEN {
-        count_address("open", request, platform)?;
-        return Ok(nobody());
-    }
-    match platform.auth.identify(request.headers()).await {
-        Ok(caller) => Ok(caller),
-        Err(error) if error.code() == Code::MissingAuthorization && door_is_open::<P>(platform) => {
-            Ok(anonymous(platform))
+/// The caller of a door that the operator left open, when it presents nothing; else the error, as long as the address does
+/// not try too often.
+fn stranger<P: Permission>(error: ApiError, request: &HttpRequest, platform: &Platform) -> Result<Caller, ApiError> {
+    let door = P::DOOR.filter(|door| platform.core.auth_open_doors.contains(door));
+    if let (Code::MissingAuthorization, Some(door)) = (error.code(), door) {
+        let per_minute = match door {
+            "canvas" => platform.core.canvas_rate_limit_per_minute,
+            "caxton" => platform.core.caxton_rate_limit_per_minute,
+            _ => platform.core.rate_limit_per_minute,
+        };
+        if per_minute > 0 {
+            count_address(Anonymous::OpenDoor(door), per_minute, request, platform)?;
         }
-        Err(error) if error.code().status() == 401 => {
-            count_address("401", request, platform)?;
-            Err(error)
-        }
-        Err(error) => Err(error),
+        return Ok(nobody([Role::Service]));
     }
+    if error.code().status() == 401 {
+        count_address(Anonymous::Refused, NOBODY_PER_MINUTE, request, platform)?;
+    }
+    Err(error)
 }
 
-fn count_address(what: &str, request: &HttpRequest, platform: &Platform) -> Result<(), ApiError> {
-    let address = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
-    match platform.limiter.count(&format!("{what} {address}"), REFUSED_LIMITS, now_ms()) {
-        Ok(_allowance) => Ok(()),
-        Err(exceeded) => Err(rate_exceeded(exceeded)),
-    }
+/// Where the request comes from.
+fn address(request: &HttpRequest, platform: &Platform) -> IpAddr {
+    client_address::of(request.head(), &platform.core.trusted_proxies)
 }
 
-/// The caller of an open route: without any right, and counted by its address.
-fn nobody() -> Caller {
+fn count_address(what: Anonymous, per_minute: u64, request: &HttpRequest, platform: &Platform) -> Result<(), ApiError> {
+    platform
+        .limiter
+        .count_address(what, address(request, platform), per_minute)
+        .map_err(|exceeded| exceeded.to_error(context::door()))
+}
+
+/// Nobody in particular, counted by its address.
+fn nobody(roles: impl Into<std::collections::BTreeSet<Role>>) -> Caller {
     let principal = Principal {
         id: ANONYMOUS.to_owned(),
         client_id: ANONYMOUS.to_owned(),
-        roles: std::collections::BTreeSet::new(),
+        roles: roles.into(),
         permissions: Vec::new(),
     };
     Caller { principal, service: None, limits: None }
 }
 
-fn door_is_open<P: Permission>(platform: &Platform) -> bool {
-    P::DOOR.is_some_and(|door| platform.core.auth_open_doors.contains(door))
-}
-
-fn anonymous(platform: &Platform) -> Caller {
-    let limits =
-        Limits { per_minute: platform.core.rate_limit_per_minute, per_hour: platform.core.rate_limit_per_hour };
-    let principal = Principal {
-        id: ANONYMOUS.to_owned(),
-        client_id: ANONYMOUS.to_owned(),
-        roles: [Role::Service].into(),
-        permissions: Vec::new(),
-    };
-    Caller { principal, service: None, limits: Some(limits) }
-}
-
 fn count(caller: &Caller, platform: &Platform) -> Result<(), ApiError> {
-    let counted = caller.limits.map(|limits| platform.limiter.count(caller.id(), limits, now_ms()));
-    let (allowance, exceeded) = match counted {
-        None => (None, None),
-        Some(Ok(allowance)) => (Some(allowance), None),
-        Some(Err(exceeded)) => (Some(exceeded.allowance), Some(exceeded)),
-    };
+    let counted = caller.limits.map(|limits| platform.limiter.count(caller.id(), limits));
     if let Some(context) = context::current() {
-        context.identified(caller.principal.clone(), caller.is_service(), allowance);
+        context.identified(caller.principal.clone(), caller.is_service(), counted);
     }
-    exceeded.map_or(Ok(()), |exceeded| Err(rate_exceeded(exceeded)))
+    counted.and_then(|counted| counted.exceeded).map_or(Ok(()), |exceeded| Err(exceeded.to_error(context::door())))
 }
 
-fn rate_exceeded(exceeded: Exceeded) -> ApiError {
-    let seconds = exceeded.retry_after_s;
-    let message = format!("Rate limit exceeded. Try again after {seconds} seconds.");
-    ApiError::new(Code::TooManyRequests, message).retry_after(seconds)
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+/// Administration comes from the addresses that the operator named, if any: its routes, and its credentials on all routes.
+fn check_address<P: Permission>(caller: &Caller, request: &HttpRequest, platform: &Platform) -> Result<(), ApiError> {
+    // Whom a service calls for was checked where it came in.
+    if caller.is_service() || platform.core.admin_allow_cidrs.is_empty() {
+        return Ok(());
+    }
+    let for_administrators =
+        P::ADMINISTRATIVE || (!P::ANY_OF.is_empty() && P::ANY_OF.iter().all(|scope| is_administrative(scope)));
+    let address = client_address::of(request.head(), &platform.core.trusted_proxies);
+    if platform.allows_administration(address) || !(for_administrators || caller.principal.is_administrator()) {
+        return Ok(());
+    }
+    tracing::warn!(principal = caller.id(), "administration from an address that is not allowed");
+    Err(ApiError::new(Code::ForbiddenResource, "Administration is not allowed from this address"))
 }
 
 /// No `Content-Type`, `application/json`, or `application/*+json`.

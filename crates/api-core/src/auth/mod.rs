@@ -3,18 +3,23 @@
 mod call;
 mod jwt;
 mod keys;
+mod nonces;
 pub mod permission;
 
 pub use call::{Body, Call};
-pub use keys::{KeySource, KeySourceError, Keys, split_key};
+pub use keys::{AINS_CHARS, AINS_PREFIX, KeySource, KeySourceError, Keys, split_key};
 
 use std::sync::Arc;
 
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
-use api_client::token::TokenKey;
+use actix_web::{
+    dev::RequestHead,
+    http::header::{AUTHORIZATION, HeaderMap},
+};
+use api_client::token::{KEY_ID, Received, Refused, ServiceCall, TokenKey};
 use api_types::{
     auth::{Principal, Role},
     error::Code,
+    keys::KeyRecord,
 };
 
 use crate::{error::ApiError, rate_limit::Limits, secret::Secret, settings::CommaList};
@@ -28,7 +33,8 @@ pub struct Caller {
     pub principal: Principal,
     /// The service that calls, when it is one of ours: it may use what only services may.
     pub service: Option<String>,
-    /// The caller's own limits; `None` for our own services, which are not counted.
+    /// The caller's own limits; `None` for our own services, which are not counted, and for nobody in particular, who is
+    /// counted by its address.
     pub limits: Option<Limits>,
 }
 
@@ -74,6 +80,7 @@ pub struct Authenticator {
     keys: Keys,
     jwt: jwt::Verifier,
     service_tokens: TokenKey,
+    used: nonces::Nonces,
     admin_key_ids: CommaList,
     limits: Limits,
 }
@@ -87,6 +94,7 @@ impl Authenticator {
             keys,
             jwt: jwt::Verifier::new(jwt_secret),
             service_tokens: TokenKey::derive(jwt_secret.expose()),
+            used: nonces::Nonces::new(),
             admin_key_ids,
             limits,
         }
@@ -97,42 +105,61 @@ impl Authenticator {
         &self.keys
     }
 
+    /// Who calls; `signed` is what [`Authenticator::signed`] found, and `from` the address that the request comes from:
+    /// what it makes up is counted.
+    ///
     /// # Errors
-    /// 401 with the reason; 503 when a key can be checked nowhere.
-    pub async fn identify(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
-        let token = credential(headers)?;
-        if let Some(header) = jwt::header_of(&token) {
-            return if header.kid() == Some(api_client::token::KEY_ID) {
-                self.service(&token)
-            } else {
-                let principal = self.jwt.verify(&token)?;
-                let limits = Some(self.default_limits(&principal));
-                Ok(Caller { principal, service: None, limits })
-            };
+    /// 401 with the reason; 429 when the address has made up too much; 503 when a key can be checked nowhere.
+    pub async fn identify(
+        &self,
+        headers: &HeaderMap,
+        signed: Option<&Result<ServiceCall, Refused>>,
+        from: &str,
+    ) -> Result<Caller, ApiError> {
+        match signed {
+            Some(Ok(call)) => return Ok(service(call)),
+            Some(Err(Refused::Expired)) => return Err(expired_token()),
+            Some(Err(reason)) => return Err(invalid_token().caused_by(reason.clone())),
+            None => {}
         }
-        self.key(&token).await
+        let token = credential(headers)?;
+        if jwt::header_of(&token).is_some() {
+            let principal = self.jwt.verify(&token)?;
+            let limits = Some(self.default_limits(&principal));
+            return Ok(Caller { principal, service: None, limits });
+        }
+        self.key(&token, from).await
     }
 
-    /// Whether the request comes from one of our own services.
-    pub(crate) fn is_service(&self, headers: &HeaderMap) -> bool {
-        let Ok(token) = credential(headers) else { return false };
-        // Keys are told apart without any cryptography.
-        token.matches('.').count() == 2 && self.service_tokens.verify(&token).is_ok()
+    /// Whether the request is one of our own services', by the token that it carries; `None` when it carries none of that kind.
+    /// To be asked once for each request, since a token is good for one. `services` are those that listen here.
+    pub(crate) fn signed(&self, head: &RequestHead, services: &[&str]) -> Option<Result<ServiceCall, Refused>> {
+        let token = credential(&head.headers).ok()?;
+        if jwt::header_of(&token)?.kid() != Some(KEY_ID) {
+            return None;
+        }
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let received = Received { services, method: head.method.as_str(), target };
+        let call = self.service_tokens.verify(&token, &received);
+        let call = call.and_then(|call| if self.used.is_first(call.nonce) { Ok(call) } else { Err(Refused::Replayed) });
+        match &call {
+            Ok(_) => {}
+            // Anybody can write such a one, as often as they like.
+            Err(reason @ Refused::Forged(_)) => tracing::debug!(reason = %reason, "a service token was refused"),
+            Err(reason) => tracing::warn!(reason = %reason, path = head.uri.path(), "a service token was refused"),
+        }
+        Some(call)
     }
 
-    fn service(&self, token: &str) -> Result<Caller, ApiError> {
-        let call = self.service_tokens.verify(token).map_err(|error| invalid_token().caused_by(error))?;
-        let principal = call.on_behalf_of.unwrap_or_else(|| Principal {
-            id: call.service.clone(),
-            client_id: call.service.clone(),
-            roles: [Role::Service].into(),
-            permissions: Vec::new(),
-        });
-        Ok(Caller { principal, service: Some(call.service), limits: None })
+    async fn key(&self, token: &str, from: &str) -> Result<Caller, ApiError> {
+        let record = self.keys.check(token, from).await?;
+        let (principal, limits) = self.rights_of(&record);
+        Ok(Caller { principal, service: None, limits: Some(limits) })
     }
 
-    async fn key(&self, token: &str) -> Result<Caller, ApiError> {
-        let record = self.keys.check(token).await?;
+    /// Whom a key makes of its holder, and how much the holder may ask.
+    #[must_use]
+    pub fn rights_of(&self, record: &KeyRecord) -> (Principal, Limits) {
         let mut roles: std::collections::BTreeSet<Role> = record.roles.iter().copied().collect();
         let mut permissions = record.permissions.clone();
         if self.admin_key_ids.contains(&record.id) {
@@ -146,12 +173,23 @@ impl Authenticator {
             per_minute: record.rate_limit_per_minute.unwrap_or(default.per_minute),
             per_hour: record.rate_limit_per_hour.unwrap_or(default.per_hour),
         };
-        Ok(Caller { principal, service: None, limits: Some(limits) })
+        (principal, limits)
     }
 
     fn default_limits(&self, principal: &Principal) -> Limits {
         if principal.is_admin() { ADMIN_LIMITS } else { self.limits }
     }
+}
+
+fn service(call: &ServiceCall) -> Caller {
+    let own = || Principal {
+        id: call.service.clone(),
+        client_id: call.service.clone(),
+        roles: [Role::Service].into(),
+        permissions: Vec::new(),
+    };
+    let principal = call.on_behalf_of.clone().unwrap_or_else(own);
+    Caller { principal, service: Some(call.service.clone()), limits: None }
 }
 
 /// What the request presents: `Authorization: Bearer`, else `X-API-Key`.

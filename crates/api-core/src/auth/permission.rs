@@ -12,13 +12,17 @@ pub trait Permission: 'static {
     const DOOR: Option<&'static str> = None;
     /// Everybody may call, and no credential is looked at: the route has its own way to tell friend from foe.
     const OPEN: bool = false;
+    /// The route is an administrator's although no scope says so (those with administrative scopes are in any case).
+    const ADMINISTRATIVE: bool = false;
 }
 
 /// Which of the configured body limits holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyLimit {
-    /// `MAX_BODY_BYTES`
+    /// `MAX_BODY_BYTES`; `AINS_MAX_BODY_BYTES` on that door.
     Json,
+    /// A batch on the AINS door: 32 MiB.
+    AinsBatch,
     /// `MAX_DOCUMENT_BYTES` plus a third for base64, plus room for the fields beside it.
     Document,
 }
@@ -59,7 +63,7 @@ permissions! {
     /// What everybody may know.
     Open = [] { const OPEN: bool = true; };
     /// The way to the first key, which asks for a token of its own.
-    Bootstrap = [] { const OPEN: bool = true; };
+    Bootstrap = [] { const OPEN: bool = true; const ADMINISTRATIVE: bool = true; };
     LegacyAgentsWrite = ["agents:write"] { const DOOR: Option<&'static str> = Some("legacy"); };
     LegacySkillsWrite = ["skills:write"] { const DOOR: Option<&'static str> = Some("legacy"); };
     LegacyKnowledgeWrite = ["knowledge:write"] { const DOOR: Option<&'static str> = Some("legacy"); };

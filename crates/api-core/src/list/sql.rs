@@ -11,7 +11,8 @@ use diesel::{
 
 use super::{Filter, Kind, ListQuery, Op, Value};
 
-/// A condition that every row of the list meets, whatever was asked: `column = value`.
+/// A condition that every row of the list meets, whatever was asked: `column = value`. `column` may name several, e.g.
+/// `"owner, maker"`: one of them must be the value then.
 #[derive(Debug, Clone)]
 pub struct Scope {
     pub column: &'static str,
@@ -60,7 +61,7 @@ fn condition(scope: &[Scope], query: &ListQuery) -> String {
         number += 1;
         number
     };
-    let mut conditions: Vec<String> = scope.iter().map(|scope| format!("{} = ${}", scope.column, next())).collect();
+    let mut conditions: Vec<String> = scope.iter().map(|scope| format!("${} IN ({})", next(), scope.column)).collect();
     conditions.extend(query.filters.iter().map(|filter| comparison(filter, next())));
     if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) }
 }

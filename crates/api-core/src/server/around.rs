@@ -11,10 +11,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     error::InternalError,
-    http::{
-        Method, StatusCode,
-        header::{self, HeaderMap, HeaderName, HeaderValue},
-    },
+    http::{Method, StatusCode, header::HeaderMap},
     middleware::Next,
     web,
 };
@@ -23,7 +20,10 @@ use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::front::Front;
+use super::{
+    front::Front,
+    headers::{allowed_origin, decorate, is_preflight},
+};
 use crate::{
     context::{self, Context},
     door::Door,
@@ -31,20 +31,6 @@ use crate::{
     metrics::{HTTP_DURATION, HTTP_REQUESTS},
     platform::Platform,
 };
-
-const FIXED_HEADERS: &[(&str, &str)] = &[
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
-    ("x-xss-protection", "1; mode=block"),
-    ("strict-transport-security", "max-age=31536000; includeSubDomains"),
-    ("content-security-policy", "default-src 'self'"),
-    ("referrer-policy", "strict-origin-when-cross-origin"),
-];
-const CORS_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
-const CORS_HEADERS: &str =
-    "Content-Type, Authorization, X-API-Key, X-Request-ID, X-Client-Version, Idempotency-Key, Prefer, traceparent";
-const CORS_EXPOSED: &str =
-    "X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, Location";
 
 /// Serves one request.
 pub(super) async fn request<B: MessageBody + 'static>(
@@ -60,12 +46,13 @@ pub(super) async fn request<B: MessageBody + 'static>(
     let slow = front.is_slow(request.method(), request.path());
     let limit_s = if slow { platform.core.worker_timeout } else { platform.core.request_timeout_seconds };
     let limit = Duration::from_secs(limit_s);
-    let is_service = platform.auth.is_service(request.headers());
+    let signed = platform.auth.signed(request.request().head(), &front.names);
+    let is_service = matches!(signed, Some(Ok(_)));
     let announced = announced_limit(request.headers()).filter(|_| is_service);
     let limit = announced.map_or(limit, |left| left.min(limit));
     let door = Door::of(request.path());
     let context = Context::new(request_id(door, request.headers()), limit, via(request.headers()));
-    let context = Arc::new(context.through(door));
+    let context = Arc::new(context.through(door).signed_by(signed));
     let origin = allowed_origin(&platform, request.headers());
     let (method, path) = (request.method().clone(), request.path().to_owned());
     let span = span(&request, &context);
@@ -189,47 +176,6 @@ fn span(request: &ServiceRequest, context: &Context) -> tracing::Span {
         drop(span.set_parent(context));
     }
     span
-}
-
-fn is_preflight(request: &ServiceRequest) -> bool {
-    request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ORIGIN)
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-fn allowed_origin(platform: &Platform, headers: &HeaderMap) -> Option<HeaderValue> {
-    let origin = headers.get(header::ORIGIN)?;
-    origin.to_str().is_ok_and(|origin| platform.core.allows_origin(origin)).then(|| origin.clone())
-}
-
-fn decorate(headers: &mut HeaderMap, context: &Context, origin: Option<&HeaderValue>) {
-    let mut put = |name: &'static str, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    for (name, value) in FIXED_HEADERS {
-        put(name, value);
-    }
-    let (name, version) = context.door().version_header();
-    put(name, version);
-    if let Some(allowance) = context.allowance() {
-        put("x-ratelimit-limit", &allowance.limit.to_string());
-        put("x-ratelimit-remaining", &allowance.remaining.to_string());
-        put("x-ratelimit-reset", &allowance.reset.to_string());
-    }
-    // A replayed answer keeps the id that its body names.
-    let replayed = headers.contains_key("idempotent-replayed") && headers.contains_key("x-request-id");
-    if !replayed && let Ok(id) = HeaderValue::from_str(&context.shown_request_id()) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
-    }
-    if let Some(origin) = origin {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        headers.append(header::VARY, HeaderValue::from_static("Origin"));
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(CORS_METHODS));
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(CORS_HEADERS));
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(CORS_EXPOSED));
-    }
 }
 
 fn account(front: &Front, (method, route): (&Method, &str), status: StatusCode, took: Duration) {

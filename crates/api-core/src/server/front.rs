@@ -11,7 +11,11 @@ use crate::service::Service;
 pub(super) struct Front {
     pub(super) label: &'static str,
     pub(super) services: Vec<Service>,
+    /// Theirs: a call of a service names the one that it is for.
+    pub(super) names: Vec<&'static str>,
     pub(super) openapi: OpenApi,
+    /// Of the routes for our own services, where they are served.
+    pub(super) internal_openapi: OpenApi,
     resources: Vec<Resource>,
     service_of: HashMap<String, &'static str>,
 }
@@ -41,7 +45,21 @@ impl Front {
         if !pages_only {
             resources.extend(openapi.paths.paths.iter().map(|(path, item)| resource(path, methods(item))));
         }
-        Self { label, services: services.to_vec(), resources, openapi, service_of }
+        let names = services.iter().map(|service| service.name).collect();
+        Self {
+            label,
+            services: services.to_vec(),
+            names,
+            resources,
+            openapi,
+            internal_openapi: OpenApi::default(),
+            service_of,
+        }
+    }
+
+    /// The same with the description of the internal routes.
+    pub(super) fn with_internal(self, internal_openapi: OpenApi) -> Self {
+        Self { internal_openapi, ..self }
     }
 
     /// The methods of the resource at `path`; `None` when there is no such resource.

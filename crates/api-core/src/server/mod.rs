@@ -4,6 +4,7 @@ mod alone;
 mod around;
 mod fallback;
 mod front;
+mod headers;
 mod pages;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
@@ -20,7 +21,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
     platform::Platform,
-    service::{Service, Worker},
+    service::{Routes, Service, Worker, openapi_of},
 };
 pub use alone::alone;
 use front::Front;
@@ -71,6 +72,14 @@ pub fn start(platform: &Arc<Platform>, mounts: Vec<Mount>, workers: Vec<Worker>)
     for worker in workers {
         running.workers.spawn(worker(running.stop.clone()));
     }
+    {
+        let (platform, stop) = (Arc::clone(platform), running.stop.clone());
+        running.workers.spawn(async move {
+            if let Some(store) = &platform.rate_limit_store {
+                store.run(&platform.limiter, stop).await;
+            }
+        });
+    }
     running.servers.close();
     running.workers.close();
     Ok(running)
@@ -107,11 +116,27 @@ pub fn asked_to_stop() -> std::io::Result<impl Future<Output = ()> + Send> {
     })
 }
 
+/// The routes for our own services.
+fn internal_routes(services: &[Service]) -> Routes {
+    let all: Vec<Routes> = services.iter().map(|service| Arc::clone(&service.internal)).collect();
+    Arc::new(move |config| {
+        for routes in &all {
+            routes(config);
+        }
+        config.service(pages::internal_openapi);
+    })
+}
+
 fn http_server(platform: &Arc<Platform>, mount: Mount) -> std::io::Result<actix_web::dev::Server> {
     let keep_alive = Duration::from_secs(platform.core.keep_alive);
     let Mount { listener, label, services, internal, metrics_only } = mount;
     let pages = if metrics_only { pages::METRICS_ONLY } else { pages::ALL };
-    let front = web::Data::new(Front::new(label, &services, pages, metrics_only));
+    let internal = internal.then(|| internal_routes(&services));
+    let front = Front::new(label, &services, pages, metrics_only);
+    let front = web::Data::new(match &internal {
+        Some(routes) => front.with_internal(openapi_of("Internal routes", routes)),
+        None => front,
+    });
     let platform = web::Data::from(Arc::clone(platform));
     let app = move || {
         App::new()
@@ -126,9 +151,9 @@ fn http_server(platform: &Arc<Platform>, mount: Mount) -> std::io::Result<actix_
                 let mut config = ServiceConfig::new(config);
                 for service in &services {
                     (service.routes)(&mut config);
-                    if internal {
-                        (service.internal)(&mut config);
-                    }
+                }
+                if let Some(routes) = &internal {
+                    routes(&mut config);
                 }
             })
             .default_service(web::to(fallback::answer))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{
-    HttpResponse,
+    HttpResponse, get,
     http::{StatusCode, header},
     web,
 };
@@ -14,10 +14,12 @@ use serde_json::{Map, Value, json};
 
 use super::front::Front;
 use crate::{
+    auth::{Call, permission::ServiceOnly},
     error::ApiError,
     health::{Check, Dependency},
     metrics,
     platform::Platform,
+    rate_limit::Store,
     reply::Reply,
 };
 
@@ -62,9 +64,13 @@ async fn health(front: web::Data<Front>) -> Result<Reply, ApiError> {
     Reply::ok(&json!({"status": "healthy", "service": front.label, "version": "v1"}))
 }
 
-async fn health_detailed(front: web::Data<Front>) -> Result<Reply, ApiError> {
+async fn health_detailed(front: web::Data<Front>, platform: web::Data<Platform>) -> Result<Reply, ApiError> {
     let dependencies = match front.services.as_slice() {
-        [service] => service.health.dependencies().await,
+        [service] => {
+            let mut dependencies = service.health.dependencies().await;
+            dependencies.extend(platform.rate_limit_store.as_ref().map(Store::dependency));
+            dependencies
+        }
         services => join_all(services.iter().map(of_service)).await,
     };
     let degraded = dependencies.iter().any(|d| d.essential && d.status != crate::health::Status::Healthy);
@@ -113,6 +119,14 @@ async fn metrics_text(platform: web::Data<Platform>) -> Result<HttpResponse, Api
     }
     let text = metrics::render()?;
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")).body(text))
+}
+
+/// What our own services may call here: for those who look for it, and for the test that tries to get in from outside.
+#[utoipa::path(tag = "internal", responses((status = 200)))]
+#[get("/internal/v1/openapi.json")]
+pub(super) async fn internal_openapi(_call: Call<ServiceOnly>, front: web::Data<Front>) -> HttpResponse {
+    std::future::ready(()).await;
+    HttpResponse::Ok().json(&front.internal_openapi)
 }
 
 async fn openapi(front: web::Data<Front>) -> HttpResponse {

@@ -29,7 +29,7 @@ async fn a_body_that_is_no_object_is_no_request() {
 
 #[tokio::test]
 async fn errors_made_before_a_handler_are_of_the_door_too() {
-    let tiny = Tiny::start(&[("MAX_BODY_BYTES", "1000")]).await;
+    let tiny = Tiny::start(&[("AINS_MAX_BODY_BYTES", "1000")]).await;
     tiny.client().get("/ains/nothing").await.ains_error(404, "RESOURCE_NOT_FOUND");
     let answer = tiny.client().delete(AINS).await;
     answer.ains_error(405, "METHOD_NOT_ALLOWED");

@@ -10,6 +10,7 @@ mod idempotency;
 mod limits;
 mod order;
 mod tiny;
+mod trust;
 
 use test_support::assert_no_operation_is_open;
 use tiny::Tiny;

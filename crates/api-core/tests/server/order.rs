@@ -4,7 +4,7 @@ use futures_util::stream;
 use serde_json::json;
 use test_support::Client;
 
-use crate::tiny::{INTERNAL, READER, SECRETS, THINGS, Tiny};
+use crate::tiny::{READER, SECRETS, THINGS, Tiny};
 
 const LARGE: usize = 2000;
 
@@ -103,15 +103,6 @@ async fn bytes_that_are_no_text_are_no_json() {
     let tiny = small().await;
     let answer = tiny.admin().raw("POST", THINGS, None, vec![b'{', b'"', 0xff, b'"', b':', b'1', b'}']).await;
     answer.error(400, "VALIDATION_ERROR.INVALID_FORMAT");
-}
-
-#[tokio::test]
-async fn an_internal_route_is_there_for_services_alone() {
-    let tiny = small().await;
-    tiny.admin().post(INTERNAL, &json!({})).await.error(404, "NOT_FOUND_ERROR.ENDPOINT_NOT_FOUND");
-    tiny.client().post(INTERNAL, &json!({})).await.error(401, "AUTHENTICATION_ERROR.MISSING_AUTHORIZATION");
-    let data = tiny.client().service("chat").post(INTERNAL, &json!({})).await.data(200);
-    assert_eq!(data["service"], "chat");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use actix_web::{get, post, web};
 use api_core::{
     auth::{
         Call,
-        permission::{AgentsRead, AgentsWrite, LegacyAgentsWrite, ServiceOnly},
+        permission::{AgentsRead, AgentsWrite, KeysManage, LegacyAgentsWrite, ServiceOnly},
     },
     context,
     db::Db,
@@ -134,7 +134,12 @@ fn running(app: &Arc<App>) -> Running {
     let data = web::Data::from(Arc::clone(app));
     let routes: Routes = Arc::new(move |config| {
         config.app_data(data.clone());
-        config.service(make_thing).service(get_thing).service(make_secret).service(make_legacy_thing);
+        config
+            .service(make_thing)
+            .service(get_thing)
+            .service(make_secret)
+            .service(make_legacy_thing)
+            .service(get_administration);
         config.service(make_ains_thing).service(list_ains_things);
     });
     let internal: Routes = Arc::new(|config| {
@@ -193,6 +198,13 @@ async fn get_thing(call: Call<AgentsRead>, name: web::Path<String>) -> Result<Re
     }))
 }
 
+/// See what only administrators see.
+#[utoipa::path]
+#[get("/api/v1/admin")]
+async fn get_administration(call: Call<KeysManage>) -> Result<Reply, ApiError> {
+    Reply::ok(&json!({"caller": call.caller.id()}))
+}
+
 /// Make a secret.
 #[utoipa::path]
 #[post("/api/v1/secrets")]
@@ -239,6 +251,7 @@ async fn list_ains_things(call: Call<AgentsRead>) -> Result<Reply, ApiError> {
 /// Make a thing for a service.
 #[utoipa::path]
 #[post("/internal/v1/things")]
-async fn make_internal_thing(call: Call<ServiceOnly>) -> Result<Reply, ApiError> {
+async fn make_internal_thing(mut call: Call<ServiceOnly>) -> Result<Reply, ApiError> {
+    call.body().await?;
     Reply::ok(&json!({"service": call.caller.service}))
 }

@@ -11,7 +11,9 @@ impl From<keys::Error> for ApiError {
             keys::Error::Refused(refused) => Self::new(Code::ForbiddenResource, refused.to_string()),
             keys::Error::WrongToken => Self::new(Code::ForbiddenResource, error.to_string()),
             keys::Error::AlreadyInitialized => Self::new(Code::DuplicateResource, error.to_string()),
-            keys::Error::LastAdministrator => Self::new(Code::ResourceConflict, error.to_string()),
+            keys::Error::LastAdministrator(_) | keys::Error::NoLongerGood => {
+                Self::new(Code::ResourceConflict, error.to_string())
+            }
             keys::Error::NotFound(id) => Self::not_found("Key", &id),
             keys::Error::Store(error) => error.into(),
         }

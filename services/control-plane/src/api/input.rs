@@ -7,16 +7,18 @@ use api_core::{
 use api_types::{
     auth::{Role, Scope},
     error::Code,
-    keys::{Bootstrap, NewKey},
+    keys::{Bootstrap, KeyForm},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+
+use crate::domain::keys::{OVERLAP_MAX_S, OVERLAP_S, Wanted};
 
 const NAME: Text = Text::chars(1..=100);
 const CLIENT_ID: Text = Text::chars(1..=64);
 /// More entries than there are different ones.
 const ROLES_MAX: usize = 16;
-const PERMISSIONS_MAX: usize = 256;
+pub(super) const PERMISSIONS_MAX: usize = 256;
 /// A token is a short text; this only keeps absurd ones out.
 const TOKEN: Text = Text::chars(0..=1000);
 
@@ -30,11 +32,16 @@ pub(super) fn bootstrap(body: &Object) -> Result<Bootstrap, ApiError> {
 }
 
 /// Reads a key to be made.
-pub(super) fn new_key(body: &Object, now: DateTime<Utc>) -> Result<NewKey, ApiError> {
+pub(super) fn new_key(body: &Object, now: DateTime<Utc>) -> Result<Wanted, ApiError> {
     let mut fields = Fields::of(body);
-    let read = NewKey {
+    let roles = |fields: &mut Fields<'_>| {
+        let roles = fields.optional("roles", &List { each: RoleName, max: ROLES_MAX }).map(without_repeats);
+        roles.unwrap_or_else(|| vec![Role::Service])
+    };
+    let read = Wanted {
+        form: KeyForm::Native,
         name: fields.required("name", &NAME),
-        roles: fields.optional("roles", &List { each: RoleName, max: ROLES_MAX }).map(without_repeats),
+        roles: roles(&mut fields),
         permissions: fields
             .optional("permissions", &List { each: ScopeName, max: PERMISSIONS_MAX })
             .map(without_repeats)
@@ -48,7 +55,15 @@ pub(super) fn new_key(body: &Object, now: DateTime<Utc>) -> Result<NewKey, ApiEr
     Ok(read)
 }
 
-fn without_repeats<T: PartialEq>(values: Vec<T>) -> Vec<T> {
+/// Reads how long a replaced secret stays good.
+pub(super) fn overlap(body: &Object) -> Result<TimeDelta, ApiError> {
+    let mut fields = Fields::of(body);
+    let seconds = fields.optional("overlap_seconds", &Integer(0..=OVERLAP_MAX_S));
+    fields.finish()?;
+    Ok(TimeDelta::seconds(seconds.unwrap_or(OVERLAP_S)))
+}
+
+pub(super) fn without_repeats<T: PartialEq>(values: Vec<T>) -> Vec<T> {
     let mut kept = Vec::with_capacity(values.len());
     for value in values {
         if !kept.contains(&value) {
@@ -68,7 +83,7 @@ impl Rule for RoleName {
     }
 }
 
-struct ScopeName;
+pub(super) struct ScopeName;
 
 impl Rule for ScopeName {
     type Out = Scope;
@@ -125,7 +140,7 @@ mod tests {
     fn names_are_read_in_all_their_spellings_and_once() {
         let body = json!({"name": "n", "roles": ["developer", "service"], "permissions": ["task:read", "tasks:read"]});
         let read = new_key(body.as_object().unwrap(), Utc::now()).unwrap();
-        assert_eq!(read.roles, Some(vec![Role::Service]));
+        assert_eq!(read.roles, [Role::Service]);
         assert_eq!(read.permissions.iter().map(Scope::as_str).collect::<Vec<_>>(), ["tasks:read"]);
     }
 }

@@ -19,6 +19,10 @@ use crate::{
 #[post("/internal/v1/keys/lookup")]
 pub(super) async fn look_up_key(mut call: Call<ServiceOnly>, app: web::Data<App>) -> Result<Reply, ApiError> {
     let lookup: KeyLookup = call.read().await?;
+    if !app.is_prepared() {
+        // What is not found now may be there in a moment, and callers remember what is no key.
+        return Err(ApiError::unavailable("Keys are not ready yet, try again in a moment"));
+    }
     Reply::ok(&source::look_up(&app.db, lookup).await?)
 }
 

@@ -11,12 +11,16 @@ use api_core::{
 };
 use api_types::{
     envelope::{Failure, Success},
-    keys::{self as wire, CreatedKey, FirstKey, FreshKey, Key, NewKey, RevokedKey},
+    keys::{self as wire, CreatedKey, FirstKey, FreshKey, Key, NewKey, RevokedKey, RotatedKey, Rotation},
 };
 use chrono::Utc;
 
 use super::input;
-use crate::{App, domain::keys, store};
+use crate::{
+    App,
+    domain::keys::{self, Issued, Manager},
+    store,
+};
 
 /// Make the first key, an administrator's, with the token that the first start printed.
 #[utoipa::path(
@@ -44,9 +48,9 @@ pub(super) async fn bootstrap(mut call: Call<Bootstrap>, app: web::Data<App>) ->
 pub(super) async fn create_key(mut call: Call<KeysManage>, app: web::Data<App>) -> Result<Reply, ApiError> {
     let body = call.body().await?;
     let now = Utc::now();
-    let new = input::new_key(&body.0, now)?;
+    let wanted = input::new_key(&body.0, now)?;
     call.once_secret(&app.db, &body, async {
-        Reply::created(&keys::create(&app.db, &call.caller.principal, new, now).await?)
+        Reply::created(&created(manager(&call, &app).create(wanted, now).await?))
     })
     .await
 }
@@ -59,7 +63,9 @@ pub(super) async fn create_key(mut call: Call<KeysManage>, app: web::Data<App>) 
 #[get("/api/v1/auth/keys")]
 pub(super) async fn list_keys(call: Call<KeysManage>, app: web::Data<App>) -> Result<Reply, ApiError> {
     let query = call.list_query(&store::keys::LIST)?;
-    let (rows, pagination) = keys::list(&app.db, query, Utc::now()).await?;
+    let (rows, pagination) = manager(&call, &app).list(query).await?;
+    let now = Utc::now();
+    let rows: Vec<Key> = rows.into_iter().map(|row| row.shown(now)).collect();
     Reply::page(&rows, pagination)
 }
 
@@ -71,11 +77,11 @@ pub(super) async fn list_keys(call: Call<KeysManage>, app: web::Data<App>) -> Re
 )]
 #[get("/api/v1/auth/keys/{id}")]
 pub(super) async fn get_key(
-    _call: Call<KeysManage>,
+    call: Call<KeysManage>,
     app: web::Data<App>,
     id: web::Path<String>,
 ) -> Result<Reply, ApiError> {
-    Reply::ok(&keys::get(&app.db, id.into_inner(), Utc::now()).await?)
+    Reply::ok(&manager(&call, &app).get(id.into_inner()).await?.shown(Utc::now()))
 }
 
 /// Revoke a key.
@@ -90,9 +96,51 @@ pub(super) async fn revoke_key(
     app: web::Data<App>,
     id: web::Path<String>,
 ) -> Result<Reply, ApiError> {
-    let (id, actor) = (id.into_inner(), call.caller.id().to_owned());
-    let revoked = keys::revoke(&app.db, id, actor, &app.config.admin_key_ids, Utc::now()).await?;
-    // Elsewhere it may be remembered for a moment longer; here it is refused from now on.
-    app.platform.auth.keys().forget(&revoked.id);
-    Reply::ok(&revoked)
+    let (id, revoked_at) = manager(&call, &app).revoke(id.into_inner(), Utc::now()).await?;
+    Reply::ok(&RevokedKey { revoked: true, id, revoked_at })
+}
+
+/// Give a key another secret, which is shown in this answer only. The one it had stays good for a while.
+#[utoipa::path(
+    tag = "keys",
+    params(("id" = String, Path)),
+    request_body = Rotation,
+    responses((status = 200, body = Success<RotatedKey>), (status = "4XX", body = Failure))
+)]
+#[post("/api/v1/auth/keys/{id}/rotate")]
+pub(super) async fn rotate_key(
+    mut call: Call<KeysManage>,
+    app: web::Data<App>,
+    id: web::Path<String>,
+) -> Result<Reply, ApiError> {
+    let body = call.optional_body().await?;
+    let overlap = input::overlap(&body.0)?;
+    call.once_secret(&app.db, &body, async {
+        let (issued, previous_valid_until) = manager(&call, &app).rotate(id.into_inner(), overlap, Utc::now()).await?;
+        Reply::ok(&RotatedKey { key: created(issued), previous_valid_until })
+    })
+    .await
+}
+
+pub(super) fn manager<'a>(call: &'a Call<KeysManage>, app: &'a App) -> Manager<'a> {
+    Manager { app, principal: &call.caller.principal }
+}
+
+fn created(Issued { stored, fresh }: Issued) -> CreatedKey<FreshKey> {
+    let key = stored.key;
+    CreatedKey {
+        token: fresh.token,
+        key: FreshKey {
+            id: key.id,
+            secret: fresh.secret,
+            name: key.name,
+            roles: key.roles,
+            permissions: key.permissions,
+            client_id: key.client_id,
+            expires_at: key.expires_at,
+            rate_limit_per_minute: key.rate_limit_per_minute,
+            rate_limit_per_hour: key.rate_limit_per_hour,
+            created_at: key.created_at,
+        },
+    }
 }

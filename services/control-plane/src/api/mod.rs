@@ -1,5 +1,7 @@
 //! HTTP in, HTTP out; no rules and no SQL here.
 
+mod ains_input;
+mod ains_keys;
 mod error;
 mod input;
 mod internal;
@@ -14,7 +16,15 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(keys::create_key)
         .service(keys::list_keys)
         .service(keys::get_key)
-        .service(keys::revoke_key);
+        .service(keys::revoke_key)
+        .service(keys::rotate_key)
+        .service(ains_keys::create_ains_key)
+        .service(ains_keys::list_ains_keys)
+        .service(ains_keys::get_ains_key)
+        .service(ains_keys::change_ains_key)
+        .service(ains_keys::revoke_ains_key)
+        .service(ains_keys::rotate_ains_key)
+        .service(ains_keys::get_ains_key_usage);
 }
 
 /// The routes for our own services.

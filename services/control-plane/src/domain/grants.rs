@@ -27,9 +27,7 @@ pub(crate) fn check(
     if roles.contains(&Role::Admin) {
         return Err(Refused::Administrator);
     }
-    if let Some(scope) = permissions.iter().find(|scope| !granter.may(scope.as_str())) {
-        return Err(Refused::Scope(scope.as_str().to_owned()));
-    }
+    check_scopes(granter, permissions)?;
     if permissions.is_empty() {
         // A key without any rights of its own has those of a user.
         let effective = if roles.is_empty() { &[Role::User] } else { roles };
@@ -41,6 +39,14 @@ pub(crate) fn check(
         // A key acts for its client, so one for another client would reach that client's things.
         Some(client) if client != granter.client_id && !granter.may("*") => Err(Refused::Client(client.to_owned())),
         _ => Ok(()),
+    }
+}
+
+/// Checks that `granter` holds every one of these scopes itself.
+pub(crate) fn check_scopes(granter: &Principal, scopes: &[Scope]) -> Result<(), Refused> {
+    match scopes.iter().find(|scope| !granter.may(scope.as_str())) {
+        Some(scope) => Err(Refused::Scope(scope.as_str().to_owned())),
+        None => Ok(()),
     }
 }
 

@@ -5,3 +5,4 @@ pub(crate) mod grants;
 pub(crate) mod keys;
 pub(crate) mod secrets;
 pub(crate) mod start;
+pub(crate) mod usage;

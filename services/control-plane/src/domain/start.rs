@@ -63,7 +63,7 @@ pub(crate) async fn prepare(
                 State::Created => {
                     let key = NewStored::administrator(id, "admin".to_owned(), now);
                     store::keys::insert(conn, &key, &secret_sha256)?;
-                    outbox::push(conn, "key.created", &keys::aggregate(&key.id), None, keys::created(&key))?;
+                    outbox::push(conn, keys::CREATED, &keys::aggregate(&key.id), None, keys::payload(&key))?;
                 }
                 State::Replaced => store::keys::make_administrator(conn, &id, &secret_sha256)?,
                 State::Unchanged | State::Revoked => {}
@@ -105,7 +105,7 @@ mod tests {
 
     fn administrator() -> Stored {
         let key = NewStored::administrator(KeyId::new("a"), "a".to_owned(), Utc::now());
-        Stored { secret_sha256: "right".to_owned(), key, last_used_at: None, revoked_at: None }
+        Stored { secret_sha256: "right".to_owned(), previous: None, key, last_used_at: None, revoked_at: None }
     }
 
     #[test]

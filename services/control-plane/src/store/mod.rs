@@ -4,6 +4,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod events;
 pub(crate) mod keys;
 mod schema;
+pub(crate) mod usage;
 
 use crate::domain;
 

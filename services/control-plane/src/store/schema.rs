@@ -14,6 +14,10 @@ diesel::table! {
         created_at -> Timestamptz,
         last_used_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
+        form -> Text,
+        previous_sha256 -> Nullable<Text>,
+        previous_until -> Nullable<Timestamptz>,
+        maker_client -> Nullable<Text>,
     }
 }
 

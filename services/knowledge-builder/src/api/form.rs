@@ -36,7 +36,7 @@ struct Upload {
 
 /// Reads a form as a document; the second part stands for the form when requests are compared.
 pub(super) async fn read<P: Permission>(call: &mut Call<P>, bytes_max: usize) -> Result<(NewFile, Body), ApiError> {
-    let (request, payload) = call.parts();
+    let (request, payload) = call.parts()?;
     let mut form = Multipart::new(request.headers(), payload);
     let mut fields = Object::new();
     let mut upload = None;
