@@ -2,10 +2,12 @@
 
 pub mod batch;
 pub mod chain;
+pub mod cron;
 pub mod estimate;
 pub mod forms;
 pub mod merge;
 pub mod retry;
 pub mod routing;
+pub mod signature;
 pub mod state;
 pub mod trust;
