@@ -333,7 +333,7 @@ pub struct Strategies {
 pub struct StrategyInfo {
     pub name: &'static str,
     pub description: &'static str,
-    pub use_cases: &'static [&'static str],
+    pub use_cases: Vec<&'static str>,
 }
 
 /// A list of the older spelling of the door (`/aitp`).

@@ -249,7 +249,7 @@ pub struct AdjustedTrust {
 }
 
 /// Whose a worker is: for our own services.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerOwner {
     pub agent_id: String,
     pub client_id: String,

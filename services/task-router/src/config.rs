@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use egress::{Client, Limits, Policy};
 use serde::Deserialize;
 
-use crate::domain::state::Leases;
+use crate::domain::{signature::Mode, state::Leases};
 
 #[derive(Debug, Deserialize)]
 #[serde(default)]
@@ -31,20 +31,10 @@ impl Default for Section {
     }
 }
 
-/// What is asked of the signatures of registrations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SignatureMode {
-    Off,
-    /// One whose key can be read must fit.
-    Lenient,
-    /// Every key must be one that can be read, too.
-    Required,
-}
-
 /// The settings, read and checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    pub(crate) signature_mode: SignatureMode,
+    pub(crate) signature_mode: Mode,
     pub(crate) leases: Leases,
     /// Without a heartbeat for so long, a worker that has sent one is stale.
     pub(crate) stale_after: TimeDelta,
@@ -59,12 +49,8 @@ impl Config {
     /// When a setting cannot be read or is refused.
     pub(crate) fn read(settings: &Settings) -> Result<Self, Error> {
         let section: Section = settings.section()?;
-        let signature_mode = match section.ains_signature_mode.as_str() {
-            "off" => SignatureMode::Off,
-            "lenient" => SignatureMode::Lenient,
-            "required" => SignatureMode::Required,
-            _ => return Err(Error::new("ains_signature_mode", "must be lenient, off or required")),
-        };
+        let signature_mode = Mode::parse(&section.ains_signature_mode)
+            .ok_or_else(|| Error::new("ains_signature_mode", "must be lenient, off or required"))?;
         for (name, value) in [
             ("ains_assignment_lease_seconds", section.ains_assignment_lease_seconds),
             ("ains_heartbeat_stale_seconds", section.ains_heartbeat_stale_seconds),
@@ -92,7 +78,7 @@ impl Config {
 mod tests {
     use api_core::settings::Settings;
 
-    use super::{Config, SignatureMode};
+    use super::{Config, Mode};
 
     fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
         Config::read(&Settings::from_pairs(pairs.iter().copied()).unwrap()).map_err(|error| error.to_string())
@@ -109,6 +95,6 @@ mod tests {
         ] {
             assert!(read(&[(name, value)]).unwrap_err().contains(name), "{name}");
         }
-        assert_eq!(read(&[]).unwrap().signature_mode, SignatureMode::Lenient);
+        assert_eq!(read(&[]).unwrap().signature_mode, Mode::Lenient);
     }
 }

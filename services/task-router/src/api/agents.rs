@@ -22,7 +22,7 @@ use serde_json::Value;
 use super::input;
 use crate::{
     app::{Actor, App, heartbeat, workers},
-    domain::signature::{self, Registration},
+    domain::signature::{self, Registration, Rejected},
     store::workers::Filter,
 };
 
@@ -42,7 +42,10 @@ pub(super) async fn register(mut call: Call<AgentsWrite>, app: web::Data<App>) -
         body: &text,
     };
     let verified = signature::verify(app.config.signature_mode, &registration).map_err(|rejected| {
-        let field = rejected.field();
+        let field = match rejected {
+            Rejected::PublicKey => "public_key",
+            Rejected::Signature => "signature",
+        };
         ApiError::field(Code::InvalidFormat, field, format!("{field} {rejected}"))
     })?;
     let metadata = Value::Object(metadata).to_string();

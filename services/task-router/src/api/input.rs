@@ -209,7 +209,7 @@ pub(super) fn worker_changes(object: &Object, app: &App) -> Result<Changes, ApiE
         tags: fields.optional("tags", &Tags),
         metadata: fields
             .optional("metadata", &Metadata)
-            .map(|(object, capacity)| (Value::Object(object).to_string(), capacity.unwrap_or(CAPACITY_DEFAULT))),
+            .map(|(object, capacity)| (Value::Object(object).to_string(), capacity)),
         delivery: fields.optional("delivery", &Choice(DELIVERIES)),
     };
     let status = fields.optional("status", &Choice(&["active", "inactive"]));

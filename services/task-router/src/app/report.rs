@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Actor, App,
-    claim::{self, Wanted, may_speak_for, own_worker},
+    claim::{self, Wanted, own_worker},
     now,
     tasks::{no_task, parse},
     view,
@@ -228,9 +228,8 @@ fn rejected(id: &str, state: Option<State>, error: &Error) -> ReportResult {
 pub(crate) async fn polled(app: &App, actor: Actor, agent_id: String) -> Result<(), Error> {
     let now = now();
     let known = app.db.run::<_, Error>(move |conn| {
-        let Some(worker) = workers::find(conn, &agent_id)?.filter(|worker| may_speak_for(&actor, worker).is_ok()) else {
-            return Ok(None);
-        };
+        let own = |worker: &workers::Row| worker.client_id == actor.client_id && !worker.is_imago();
+        let Some(worker) = workers::find(conn, &agent_id)?.filter(own) else { return Ok(None) };
         workers::polled(conn, &agent_id, now)?;
         Ok((!worker.is_active() && worker.inactive_reason.as_deref() != Some("operator")).then_some(worker.tags))
     });

@@ -220,9 +220,7 @@ pub(crate) type Stored = Vec<Result<NewRow, Bad>>;
 pub(crate) async fn many(
     app: &App,
     actor: Actor,
-    batch: Vec<Option<NewTask>>,
-    links: Vec<Vec<Link>>,
-    order: Vec<usize>,
+    (batch, Order { links, order }): (Vec<Option<NewTask>>, Order),
     atomic: bool,
 ) -> Result<Stored, Error> {
     let size = batch.len();
@@ -254,6 +252,13 @@ pub(crate) async fn many(
     let (prepared, after) = stored?;
     app.after(&after);
     Ok(prepared)
+}
+
+/// What the tasks of a batch depend on, and an order in which none comes before what it depends on.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    pub(crate) links: Vec<Vec<Link>>,
+    pub(crate) order: Vec<usize>,
 }
 
 /// As [`Dependency`], without borrowing.

@@ -71,7 +71,7 @@ pub(crate) async fn register(
     let stored = transact(&app.db, move |conn| {
         let stored = workers::insert(conn, &row, now)?.ok_or_else(|| Error::WorkerExists(row.agent_id.clone()))?;
         events::worker(conn, "agent.registered", &stored, Some(&actor.id))?;
-        Ok(stored)
+        Ok::<_, Error>(stored)
     });
     let row = stored.await?;
     app.after(&room(&row));

@@ -1,6 +1,5 @@
 //! JSON that is passed on without being read.
 
-use api_core::sql::sql;
 use diesel::{
     deserialize::{self, FromSql, FromSqlRow},
     pg::{Pg, PgValue},

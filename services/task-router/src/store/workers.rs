@@ -260,8 +260,8 @@ pub(crate) struct Update {
     pub(crate) display_name: Option<String>,
     pub(crate) endpoint: Option<String>,
     pub(crate) tags: Option<Vec<String>>,
-    /// JSON, and the capacity that came with it.
-    pub(crate) metadata: Option<(String, i32)>,
+    /// JSON, and the capacity if one came with it.
+    pub(crate) metadata: Option<(String, Option<i32>)>,
     pub(crate) delivery: Option<String>,
 }
 
@@ -283,7 +283,7 @@ pub(crate) fn update(conn: &mut Conn, agent_id: &str, update: &Update) -> QueryR
     .bind::<Nullable<Text>, _>(update.endpoint.as_deref())
     .bind::<Nullable<Array<Text>>, _>(update.tags.as_deref())
     .bind::<Nullable<Text>, _>(update.metadata.as_ref().map(|(text, _)| text.as_str()))
-    .bind::<Nullable<Integer>, _>(update.metadata.as_ref().map(|(_, capacity)| *capacity))
+    .bind::<Nullable<Integer>, _>(update.metadata.as_ref().and_then(|(_, capacity)| *capacity))
     .bind::<Nullable<Text>, _>(update.delivery.as_deref())
     .get_result(conn)
 }

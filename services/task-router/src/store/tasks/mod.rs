@@ -11,7 +11,7 @@ pub(crate) use write::{Change, write};
 use chrono::{DateTime, Utc};
 use diesel::{
     OptionalExtension as _, QueryResult, QueryableByName, RunQueryDsl as _,
-    sql_types::{Array, Bool, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -290,11 +290,4 @@ pub(crate) fn waiting_by_priority(conn: &mut Conn) -> QueryResult<Vec<(i32, i64)
     }
     let found: Vec<Found> = sql("SELECT priority, count(*) AS count FROM tasks WHERE state = 'PENDING' GROUP BY priority").load(conn)?;
     Ok(found.into_iter().map(|row| (row.priority, row.count)).collect())
-}
-
-/// Whether a worker's client is `client_id`.
-#[derive(QueryableByName)]
-pub(crate) struct Flag {
-    #[diesel(sql_type = Bool)]
-    pub(crate) value: bool,
 }
