@@ -3,6 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+scripts/redis.sh
+
 if ! cargo nextest --version >/dev/null 2>&1; then
     echo "test: installing cargo-nextest (once; a few minutes)"
     cargo install --quiet --locked cargo-nextest || echo "test: that failed; plain cargo test does it as well"

@@ -28,11 +28,11 @@ fn post(target: &Target, id: &str) -> Request {
 }
 
 /// An id that no other run uses.
-fn run_id() -> String {
+pub(crate) fn run_id() -> String {
     format!("bench-{:08x}", rand::random::<u32>())
 }
 
-async fn make_agent(target: &Target, id: &str) -> anyhow::Result<()> {
+pub(crate) async fn make_agent(target: &Target, id: &str) -> anyhow::Result<()> {
     let request = post(target, id);
     let figures = load::run(target.public, 1, Duration::from_nanos(1), move |_, _| request.clone()).await?;
     if figures.errors > 0 {
@@ -80,7 +80,7 @@ pub(crate) async fn create(target: &Target) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(name: &str, figures: &Figures) {
+pub(crate) fn print(name: &str, figures: &Figures) {
     println!(
         "  {name:<15} {:>8.1} /s   p50 {:>7.2} ms   p99 {:>7.2} ms   errors {}",
         figures.per_second(),

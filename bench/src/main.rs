@@ -5,6 +5,8 @@
 #![expect(clippy::print_stdout, reason = "printing figures is what it is for")]
 
 mod agents;
+mod auth;
+mod events;
 mod floor;
 mod load;
 mod memory;
@@ -31,16 +33,23 @@ enum What {
     Read,
     /// `POST /api/v1/agents` at 1 and at 32 connections.
     Create,
+    /// A read with authentication and limits against the same read without.
+    Auth,
     /// Search over 100,000 embedded passages, against the exact answer.
     Search {
         #[arg(long, default_value_t = 100_000)]
         passages: i64,
     },
+    /// 5,000 events a second from an outbox to the event log, against plain inserts of the same rows.
+    Events,
     /// Resident memory and start-up time of each service by itself.
     Memory,
     /// The bare handler itself.
     #[command(hide = true)]
     Floor,
+    /// The handlers that `auth` measures.
+    #[command(hide = true)]
+    Guarded,
 }
 
 /// Where the stack is, and how to get in.
@@ -85,8 +94,11 @@ fn main() -> anyhow::Result<()> {
         match cli.what {
             What::Read => agents::read(&target).await,
             What::Create => agents::create(&target).await,
+            What::Events => events::run(&target).await,
+            What::Auth => auth::run(&target).await,
             What::Search { passages } => search::run(&target, passages).await,
             What::Floor => floor::serve(&target.database_url).await,
+            What::Guarded => auth::serve(&target.database_url).await,
             What::Memory => Ok(()),
         }
     })

@@ -19,6 +19,19 @@ fn a_build_survives_the_death_of_the_whole_process() {
         assert_eq!(agent["build"]["progress"], 100);
         assert!(agent["generated_skills"].as_array().unwrap().len() > 20);
     }
+    // What was committed before the death and not handed over, and what was handed over twice, is in the log once.
+    for kind in ["agent.created", "agent.ready"] {
+        let mut told = eventually("every event is in the log", || {
+            let (_, answer) = stack.get(&format!("/api/v1/observability/events?event_type={kind}&limit=100"));
+            let events = answer["data"].as_array()?.iter();
+            let ids: Vec<String> =
+                events.map(|event| event["agent_id"].as_str().unwrap_or_default().to_owned()).collect();
+            ids.iter().filter(|id| id.starts_with("agent-")).count().ge(&8).then_some(ids)
+        });
+        told.retain(|id| id.starts_with("agent-"));
+        told.sort();
+        assert_eq!(told, ids, "{kind}");
+    }
 }
 
 #[test]

@@ -13,3 +13,4 @@ mod journeys;
 mod stack;
 mod tenancy;
 mod tidy;
+mod trust;

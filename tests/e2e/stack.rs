@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 
 /// How long the slowest thing here may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-const KEY: &str = "admin-key-001.secret123";
+pub(crate) const KEY: &str = "admin-key-001.secret123";
 const PORTS_OF_A_STACK: u16 = 10;
 
-static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+pub(crate) static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     drop(rustls::crypto::CryptoProvider::install_default(rustls::crypto::ring::default_provider()));
     Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
 });

@@ -25,7 +25,7 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn services() -> Vec<(String, PathBuf)> {
+pub(crate) fn services() -> Vec<(String, PathBuf)> {
     let dirs = fs::read_dir(root().join("services")).unwrap();
     let mut found: Vec<_> =
         dirs.map(|dir| dir.unwrap()).map(|dir| (dir.file_name().into_string().unwrap(), dir.path())).collect();

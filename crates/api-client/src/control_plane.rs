@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use api_types::{
+    access::{AccessBatch, AccessReceipt},
     events::{EventBatch, EventReceipt},
     keys::{KeyLookup, KeyRecord},
+    users::{EndedAfter, EndedSessions},
 };
 
 use crate::{CallContext, ClientError, Outgoing, ServiceClient};
@@ -23,12 +25,30 @@ impl ControlPlane {
         self.0.send(&CallContext::background(), &call).await
     }
 
+    /// The sessions that ended after those already known.
+    ///
+    /// # Errors
+    /// When the control plane does not answer.
+    pub async fn ended_sessions(&self, after: EndedAfter) -> Result<EndedSessions, ClientError> {
+        let call = post("/internal/v1/sessions/ended", &after)?.within(Duration::from_secs(2));
+        self.0.send(&CallContext::background(), &call).await
+    }
+
     /// Hands events over; an event that is known already is accepted again without effect.
     ///
     /// # Errors
     /// When the control plane does not answer; nothing is known of the batch then.
     pub async fn publish(&self, batch: &EventBatch) -> Result<EventReceipt, ClientError> {
         let call = post("/internal/v1/events", batch)?;
+        self.0.send(&CallContext::background(), &call).await
+    }
+
+    /// Tells who used what; a batch that is known already is accepted again without effect.
+    ///
+    /// # Errors
+    /// When the control plane does not answer; nothing is known of the batch then.
+    pub async fn record_access(&self, batch: &AccessBatch) -> Result<AccessReceipt, ClientError> {
+        let call = post("/internal/v1/access", batch)?.within(Duration::from_secs(5));
         self.0.send(&CallContext::background(), &call).await
     }
 }

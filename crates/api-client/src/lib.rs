@@ -9,7 +9,9 @@ pub mod control_plane;
 mod http;
 pub mod knowledge_builder;
 pub mod skill_builder;
+pub mod task_router;
 pub mod token;
+pub mod webhooks;
 
 pub use client::{ClientError, Outgoing, Retry, ServiceClient};
 pub use context::CallContext;

@@ -5,7 +5,7 @@
 //! path, query and body, once. Whoever sees it on its way can do nothing else with it.
 
 use api_types::auth::Principal;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
@@ -140,7 +140,21 @@ impl TokenKey {
         on_behalf_of: Option<&Principal>,
         request: &Request<'_>,
     ) -> Result<String, jsonwebtoken::errors::Error> {
-        let now = Utc::now().timestamp();
+        self.sign_at(Utc::now(), service, on_behalf_of, request)
+    }
+
+    /// As [`TokenKey::sign`], by another clock.
+    ///
+    /// # Errors
+    /// As [`TokenKey::sign`].
+    pub fn sign_at(
+        &self,
+        now: DateTime<Utc>,
+        service: &str,
+        on_behalf_of: Option<&Principal>,
+        request: &Request<'_>,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        let now = now.timestamp();
         let mut header = Header::new(Algorithm::HS256);
         header.kid = Some(KEY_ID.to_owned());
         let claims = Claims {

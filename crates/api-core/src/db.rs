@@ -1,13 +1,16 @@
 //! The way to Postgres.
 
-use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+use std::{cell::Cell, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use actix_web::web;
 use diesel::{
     Connection as _, PgConnection,
     r2d2::{ConnectionManager, Pool},
 };
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::timeout,
+};
 use tracing::Span;
 
 use crate::context;
@@ -45,6 +48,18 @@ impl Error {
 pub struct Db {
     pool: Pool<ConnectionManager<PgConnection>>,
     turns: Arc<Semaphore>,
+    /// Events have come into the outbox.
+    events: Arc<Notify>,
+}
+
+thread_local! {
+    /// Whether the work on this thread has put an event into the outbox.
+    static HAS_EVENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says that the work on this thread has put an event into the outbox, for the relay to be woken once it is committed.
+pub(crate) fn note_event() {
+    HAS_EVENT.set(true);
 }
 
 impl Db {
@@ -57,7 +72,7 @@ impl Db {
             .test_on_check_out(false) // Saves a round trip; a broken connection is dropped when it comes back.
             .connection_timeout(WAIT)
             .build_unchecked(ConnectionManager::new(url));
-        Self { pool, turns: Arc::new(Semaphore::new(size as usize)) }
+        Self { pool, turns: Arc::new(Semaphore::new(size as usize)), events: Arc::default() }
     }
 
     /// Runs `work` in one transaction on one connection, off the worker thread.
@@ -89,16 +104,26 @@ impl Db {
         // Wait for a turn here, not in a blocking thread: r2d2 does not queue fairly.
         let turn =
             timeout(WAIT, Arc::clone(&self.turns).acquire_owned()).await.map_err(unavailable)?.map_err(unavailable)?;
-        let pool = self.pool.clone();
+        let (pool, events) = (self.pool.clone(), Arc::clone(&self.events));
         let (span, request) = (Span::current(), context::current());
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         web::block(move || -> Result<T, E> {
             let _turn = turn; // Held until the query is over, even if the client has gone.
             let mut conn = pool.get().map_err(unavailable)?;
-            context::scope_blocking(request, || span.in_scope(|| work(&mut conn)))
+            HAS_EVENT.set(false);
+            let done = context::scope_blocking(request, || span.in_scope(|| work(&mut conn)));
+            if HAS_EVENT.take() && done.is_ok() {
+                events.notify_one();
+            }
+            done
         })
         .await
         .map_err(unavailable)?
+    }
+
+    /// Returns when an event was committed through this pool since this was last asked. For one relay a pool.
+    pub async fn event_noted(&self) {
+        self.events.notified().await;
     }
 }
 

@@ -48,7 +48,7 @@ impl Counters {
     }
 }
 
-/// A family of gauges; setting one that could not be registered does nothing.
+/// A family of values that go up and down.
 #[derive(Debug)]
 pub struct Gauges(Option<GaugeVec>);
 

@@ -7,12 +7,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use api_client::{ServiceClient, control_plane::ControlPlane, http_client, token::TokenKey};
 
 use crate::{
-    auth::{Authenticator, KeySource, Keys},
+    access::Recorder,
+    auth::{Authenticator, KeySource, Keys, SessionSource, Sessions},
     db::Db,
     rate_limit::{Limits, RateLimiter, Store},
     secret::Secret,
@@ -25,6 +27,7 @@ pub struct Platform {
     pub core: Core,
     pub auth: Authenticator,
     pub limiter: RateLimiter,
+    pub(crate) access: Recorder,
     /// Where the limits are settled with other processes, if they are.
     pub rate_limit_store: Option<Store>,
     pub(crate) in_flight: AtomicUsize,
@@ -41,7 +44,7 @@ impl fmt::Debug for Platform {
 }
 
 impl Platform {
-    /// A platform that looks keys up with the control plane.
+    /// A platform that looks keys and ended sessions up with the control plane.
     ///
     /// # Errors
     /// When a setting cannot be read or is refused.
@@ -49,7 +52,8 @@ impl Platform {
         Self::build(settings, None)
     }
 
-    /// A platform that looks keys up with `source`: for the control plane itself when it runs alone.
+    /// A platform that looks keys up with `source`: for the control plane itself when it runs alone. It knows of ended sessions
+    /// what it is told, or what their keeper knows.
     ///
     /// # Errors
     /// When a setting cannot be read or is refused.
@@ -63,13 +67,18 @@ impl Platform {
         let jwt_secret = core.checked_jwt_secret()?;
         let http = http_client().map_err(|error| Error::new("control_plane_url", error))?;
         let token_key = TokenKey::derive(jwt_secret.expose());
-        let source = source.unwrap_or_else(|| {
-            let url = &core.control_plane_url;
-            let client = ServiceClient::new(http.clone(), url, "control-plane", "platform", token_key.clone());
-            Arc::new(ControlPlane(client))
-        });
+        let (keys, sessions): (_, Option<Arc<dyn SessionSource>>) = match source {
+            Some(source) => (source, None),
+            None => {
+                let url = &core.control_plane_url;
+                let client = ServiceClient::new(http.clone(), url, "control-plane", "platform", token_key.clone());
+                let control_plane = Arc::new(ControlPlane(client));
+                (Arc::clone(&control_plane) as Arc<dyn KeySource>, Some(control_plane))
+            }
+        };
+        let credentials = (Keys::new(keys), Sessions::new(sessions));
         let limits = Limits { per_minute: core.rate_limit_per_minute, per_hour: core.rate_limit_per_hour };
-        let auth = Authenticator::new(&jwt_secret, Keys::new(source), core.admin_key_ids.clone(), limits);
+        let auth = Authenticator::new(&jwt_secret, credentials, core.admin_key_ids.clone(), limits);
         let rate_limit_store = Store::from_setting(core.rate_limit_store.as_ref())?;
         Ok(Arc::new(Self {
             settings,
@@ -77,6 +86,7 @@ impl Platform {
             auth,
             limiter: RateLimiter::new(rate_limit_store.is_some()),
             rate_limit_store,
+            access: Recorder::default(),
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             http,
@@ -123,6 +133,14 @@ impl Platform {
     /// From now on the process takes no new work.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// Waits until no request takes a slot, or `most` has passed.
+    pub(crate) async fn quiet(&self, most: Duration) {
+        let end = Instant::now() + most;
+        while self.in_flight.load(Ordering::Acquire) > 0 && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     #[must_use]

@@ -43,6 +43,8 @@ impl Role {
                 "tools:read",
                 "chat:read",
                 "chat:write",
+                "templates:read",
+                "registry:read",
             ],
         }
     }
@@ -86,9 +88,17 @@ const NON_ADMINISTRATIVE: &[&str] = &[
     "workflows:write",
     "workflows:execute",
     "webhooks:manage",
+    "templates:read",
+    "templates:write",
+    "registry:read",
+    "registry:write",
+    "secrets:manage",
+    "observability:read",
+    "observability:write",
+    "integration:write",
 ];
 
-const ADMINISTRATIVE: &[&str] = &["keys:manage", "audit:read", "trust:admin", "system:admin"];
+const ADMINISTRATIVE: &[&str] = &["keys:manage", "users:manage", "audit:read", "trust:admin", "system:admin"];
 
 /// Whether `scope` (`family:verb`) is for administration only.
 #[must_use]
@@ -105,6 +115,9 @@ const SINGULAR: &[(&str, &str)] = &[
     ("workflow", "workflows"),
     ("webhook", "webhooks"),
     ("key", "keys"),
+    ("template", "templates"),
+    ("secret", "secrets"),
+    ("user", "users"),
 ];
 
 /// A permission in its canonical form: `family:verb`, `family:*` or `*`.
@@ -121,16 +134,19 @@ impl Scope {
     /// Whether holding `self` is enough for `wanted` (itself a canonical scope).
     #[must_use]
     pub fn grants(&self, wanted: &str) -> bool {
-        if self.0 == "*" || self.0 == wanted {
-            return true;
-        }
-        let (Some((family, verb)), Some((wanted_family, wanted_verb))) =
-            (self.0.split_once(':'), wanted.split_once(':'))
-        else {
-            return false;
-        };
-        family == wanted_family && (verb == "*" || (verb == "write" && wanted_verb == "read"))
+        grants(&self.0, wanted)
     }
+}
+
+fn grants(held: &str, wanted: &str) -> bool {
+    if held == "*" || held == wanted {
+        return true;
+    }
+    let (Some((family, verb)), Some((wanted_family, wanted_verb))) = (held.split_once(':'), wanted.split_once(':'))
+    else {
+        return false;
+    };
+    family == wanted_family && (verb == "*" || (verb == "write" && wanted_verb == "read"))
 }
 
 impl FromStr for Scope {
@@ -160,6 +176,12 @@ impl From<String> for Scope {
     }
 }
 
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl From<Scope> for String {
     fn from(scope: Scope) -> Self {
         scope.0
@@ -184,24 +206,25 @@ impl Principal {
     #[must_use]
     pub fn may(&self, wanted: &str) -> bool {
         if self.permissions.is_empty() {
-            self.effective_roles().flat_map(Role::scopes).any(|held| Scope((*held).to_owned()).grants(wanted))
+            self.effective_roles().flat_map(Role::scopes).any(|held| grants(held, wanted))
         } else {
             self.permissions.iter().any(|held| held.grants(wanted))
         }
     }
 
-    /// All that the principal holds, spelled out: its permissions, else the scopes of its roles.
+    /// The scopes in force, each once: the explicit ones, else those of the roles; `*` alone where it is among them.
     #[must_use]
     pub fn scopes(&self) -> Vec<Scope> {
-        if !self.permissions.is_empty() {
-            return self.permissions.clone();
+        let mut held: Vec<Scope> = if self.permissions.is_empty() {
+            self.effective_roles().flat_map(Role::scopes).map(|scope| Scope((*scope).to_owned())).collect()
+        } else {
+            self.permissions.clone()
+        };
+        if let Some(everything) = held.iter().find(|scope| scope.as_str() == "*") {
+            return vec![everything.clone()];
         }
-        let mut held = Vec::new();
-        for scope in self.effective_roles().flat_map(Role::scopes).map(|scope| Scope((*scope).to_owned())) {
-            if !held.contains(&scope) {
-                held.push(scope);
-            }
-        }
+        let mut seen = BTreeSet::new();
+        held.retain(|scope| seen.insert(scope.clone()));
         held
     }
 
@@ -291,6 +314,43 @@ mod tests {
         let caller = principal(&[Role::Service], &[]);
         assert!(caller.may("tasks:execute"));
         assert!(!caller.may("keys:manage") && !caller.may("audit:read"));
+    }
+
+    #[test]
+    fn of_the_native_door_a_service_holds_all_but_users_and_system_and_a_user_reads_three_families() {
+        let service = principal(&[Role::Service], &[]);
+        let user = principal(&[Role::User], &[]);
+        let reads = ["templates:read", "registry:read"];
+        let more = [
+            "templates:write",
+            "registry:write",
+            "secrets:manage",
+            "observability:read",
+            "observability:write",
+            "integration:write",
+            "workflows:execute",
+            "webhooks:manage",
+        ];
+        for scope in reads {
+            assert!(service.may(scope) && user.may(scope), "{scope}");
+        }
+        for scope in more {
+            assert!(service.may(scope) && !user.may(scope), "{scope}");
+        }
+        for scope in ["users:manage", "system:admin"] {
+            assert!(!service.may(scope) && !user.may(scope) && principal(&[Role::Admin], &[]).may(scope), "{scope}");
+        }
+    }
+
+    #[test]
+    fn the_scopes_in_force_are_those_of_the_permissions_else_of_the_roles() {
+        let texts = |principal: &Principal| principal.scopes().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(texts(&principal(&[Role::User, Role::Admin], &[])), ["*"]);
+        assert_eq!(texts(&principal(&[Role::Admin], &["agents:read", "agents:read"])), ["agents:read"]);
+        let user = texts(&principal(&[], &[]));
+        assert!(user.contains(&"chat:write".to_owned()) && !user.contains(&"workflows:read".to_owned()));
+        let both = texts(&principal(&[Role::Service, Role::User], &[]));
+        assert_eq!(both.len(), Role::Service.scopes().len());
     }
 
     #[test]

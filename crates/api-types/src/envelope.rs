@@ -34,14 +34,37 @@ pub struct Pagination {
     pub total_pages: i64,
     pub has_next: bool,
     pub has_prev: bool,
+    /// Rows before this part.
+    #[serde(default)]
+    pub offset: i64,
+    /// Rows of this part at the most.
+    #[serde(default)]
+    pub limit: i64,
 }
 
 impl Pagination {
     /// Page `page` (from 1) of `total` rows at `per_page` (at least 1) a page.
     #[must_use]
     pub const fn new(page: i64, per_page: i64, total: i64) -> Self {
-        let total_pages = (total + per_page - 1) / per_page;
-        Self { page, per_page, total, total_pages, has_next: page < total_pages, has_prev: page > 1 }
+        Self::at((page - 1).saturating_mul(per_page), per_page, total)
+    }
+
+    /// The part of `total` rows that begins after `offset` of them and has at most `limit` (at least 1).
+    ///
+    /// `page` is the one in which it begins, so that after a part across two pages `has_next` may promise an empty one.
+    #[must_use]
+    pub const fn at(offset: i64, limit: i64, total: i64) -> Self {
+        let (page, total_pages) = (offset / limit + 1, (total + limit - 1) / limit);
+        Self {
+            page,
+            per_page: limit,
+            total,
+            total_pages,
+            has_next: page < total_pages,
+            has_prev: offset > 0,
+            offset,
+            limit,
+        }
     }
 }
 
@@ -75,5 +98,14 @@ mod tests {
     fn the_last_page_may_be_short() {
         let page = Pagination::new(2, 2, 3);
         assert_eq!((page.total_pages, page.has_next, page.has_prev), (2, false, true));
+        assert_eq!((page.offset, page.limit), (2, 2));
+    }
+
+    #[test]
+    fn a_part_may_begin_anywhere() {
+        let part = Pagination::at(3, 3, 5);
+        assert_eq!((part.page, part.per_page, part.total_pages), (2, 3, 2));
+        assert!(!part.has_next && part.has_prev);
+        assert!(Pagination::at(1, 3, 5).has_next);
     }
 }

@@ -14,7 +14,7 @@ pub enum Kind {
     /// The link and, on most clouds, the metadata of the machine: never to be reached.
     LinkLocal,
     /// Everything else that is no ordinary address: unspecified, multicast, carrier-grade NAT, documentation,
-    /// benchmarks, and IPv6 forms that carry an IPv4 address elsewhere.
+    /// benchmarks, and IPv6 forms that carry an IPv4 address elsewhere (6to4, Teredo, NAT64, ISATAP).
     Reserved,
 }
 
@@ -62,10 +62,13 @@ fn kind_v6(address: Ipv6Addr) -> Kind {
         return Kind::LinkLocal;
     }
     // A translator would carry the packet to the link of whoever runs it.
-    if embedded(address).is_some_and(|inner| kind_v4(inner) == Kind::LinkLocal) {
+    if embedded(address).any(|inner| kind_v4(inner) == Kind::LinkLocal) {
         return Kind::LinkLocal;
     }
     let segments = address.segments();
+    if is_isatap(&segments) {
+        return Kind::Reserved;
+    }
     match segments[0] {
         0xfe80..=0xfebf => Kind::LinkLocal,
         0xfc00..=0xfdff | 0xfec0..=0xfeff => Kind::Private,
@@ -79,19 +82,29 @@ fn kind_v6(address: Ipv6Addr) -> Kind {
     }
 }
 
-/// The IPv4 address that a transition mechanism would make of this one.
-fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+/// The IPv4 addresses that transition mechanisms might make of this one.
+fn embedded(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
     let octets = address.octets();
-    let v4 = |at: usize| Ipv4Addr::new(octets[at], octets[at + 1], octets[at + 2], octets[at + 3]);
-    match address.segments() {
-        // IPv4-compatible, NAT64 with its well-known prefix, and the common forms of its local-use prefix.
-        [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, ..] => Some(v4(12)),
+    let v4 = |at: [usize; 4]| Ipv4Addr::from(at.map(|index| octets[index]));
+    let found = match address.segments() {
+        // The local-use prefix of NAT64 may be used at any of its lengths; RFC 6052 says where the address lies in each
+        // (octet 8 is left out).
+        [0x64, 0xff9b, 1, ..] => vec![v4([6, 7, 9, 10]), v4([7, 9, 10, 11]), v4([9, 10, 11, 12]), v4([12, 13, 14, 15])],
+        // IPv4-compatible, and NAT64 with its well-known prefix.
+        [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, ..] => vec![v4([12, 13, 14, 15])],
         // 6to4.
-        [0x2002, ..] => Some(v4(2)),
+        [0x2002, ..] => vec![v4([2, 3, 4, 5])],
         // Teredo hides its client's address by inverting the bits.
-        [0x2001, 0, ..] => Some(Ipv4Addr::from_bits(!v4(12).to_bits())),
-        _ => None,
-    }
+        [0x2001, 0, ..] => vec![Ipv4Addr::from_bits(!v4([12, 13, 14, 15]).to_bits())],
+        segments if is_isatap(&segments) => vec![v4([12, 13, 14, 15])],
+        _ => Vec::new(),
+    };
+    found.into_iter()
+}
+
+/// Whether the lower half is an ISATAP interface (RFC 5214), which tunnels to the IPv4 address in its end.
+fn is_isatap(segments: &[u16; 8]) -> bool {
+    matches!(segments[4], 0 | 0x200) && segments[5] == 0x5efe
 }
 
 #[cfg(test)]
@@ -129,6 +142,10 @@ mod tests {
             ("64:ff9b::169.254.169.254", Kind::LinkLocal),
             ("64:ff9b:1::169.254.169.254", Kind::LinkLocal),
             ("::169.254.169.254", Kind::LinkLocal),
+            ("64:ff9b:1:a9fe:a9:fe00::", Kind::LinkLocal),
+            ("64:ff9b:1:a9:fe:a9fe::", Kind::LinkLocal),
+            ("64:ff9b:1::a9:fea9:fe00:0", Kind::LinkLocal),
+            ("2606:4700::5efe:169.254.169.254", Kind::LinkLocal),
             ("2002:a9fe:a9fe::1", Kind::LinkLocal),
             ("2001:0:4136:e378:8000:63bf:5601:5601", Kind::LinkLocal),
             ("0.0.0.0", Kind::Reserved),
@@ -150,6 +167,10 @@ mod tests {
             ("64:ff9b::8.8.8.8", Kind::Reserved),
             ("64:ff9b::10.0.0.1", Kind::Reserved),
             ("64:ff9b:1::10.0.0.1", Kind::Reserved),
+            ("64:ff9b:1:a00:0:100::", Kind::Reserved),
+            ("2606:4700::5efe:10.0.0.1", Kind::Reserved),
+            ("2606:4700::200:5efe:8.8.8.8", Kind::Reserved),
+            ("5f00::1", Kind::Reserved),
             ("100::1", Kind::Reserved),
             ("2001::1", Kind::Reserved),
             ("2001:db8::1", Kind::Reserved),

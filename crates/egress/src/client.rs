@@ -1,17 +1,19 @@
 //! The client: one request, one answer, within the limits.
 
-use std::{error::Error as StdError, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Method, StatusCode,
-    dns::{Addrs, Name, Resolve, Resolving},
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     redirect,
 };
 use tokio::time::timeout;
 
-use crate::policy::{Policy, Refusal};
+use crate::{
+    lookup::{Lookup, Resolver, SystemLookup},
+    policy::{Policy, Refusal},
+};
 
 /// What a call may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +128,24 @@ impl Response {
     }
 }
 
+/// How connections are made, and how long they are kept for the next call.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    pub lookup: Arc<dyn Lookup>,
+    pub idle_per_host_max: usize,
+    pub idle: Duration,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { lookup: Arc::new(SystemLookup), idle_per_host_max: 8, idle: Duration::from_secs(30) }
+    }
+}
+
+/// What is read of an answer that nobody wants, so that its connection can be used again; longer ones cost the connection.
+const DRAIN_BYTES: usize = 4096;
+const DRAIN: Duration = Duration::from_millis(250);
+
 /// The guarded client. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -138,6 +158,14 @@ impl Client {
     /// # Errors
     /// When the TLS stack cannot be set up, which is a fault of the machine.
     pub fn new(policy: Policy, limits: Limits) -> Result<Self, reqwest::Error> {
+        Self::connecting(policy, limits, &Connections::default())
+    }
+
+    /// With connections of another kind.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn connecting(policy: Policy, limits: Limits, connections: &Connections) -> Result<Self, reqwest::Error> {
         install_crypto();
         let policy = Arc::new(policy);
         let builder = || {
@@ -147,9 +175,9 @@ impl Client {
                 .no_proxy()
                 .http1_only()
                 .connect_timeout(limits.connect)
-                .pool_max_idle_per_host(8)
-                .pool_idle_timeout(Duration::from_secs(30))
-                .dns_resolver(Arc::new(Resolver { policy: Arc::clone(&policy) }))
+                .pool_max_idle_per_host(connections.idle_per_host_max)
+                .pool_idle_timeout(connections.idle)
+                .dns_resolver(Arc::new(Resolver::new(&policy, &connections.lookup)))
         };
         let http = builder().build().or_else(|error| {
             // A slim image may have no certificates of authorities: plain HTTP works, and HTTPS fails call by call.
@@ -181,6 +209,31 @@ impl Client {
             Ok(result) => result,
             Err(_elapsed) => Err(Error::Timeout),
         }
+    }
+
+    /// Hands a message over within `total`: only the status of the answer counts, and of its body next to nothing is read,
+    /// however long it is. Redirects are not followed.
+    ///
+    /// # Errors
+    /// As [`Client::send`], but for the size of the answer. A status that comes after `total` has not come.
+    pub async fn deliver(&self, request: Request, total: Duration) -> Result<StatusCode, Error> {
+        let request = self.prepare(request)?;
+        let answer = timeout(total, self.http.execute(request)).await.map_err(|_elapsed| Error::Timeout)?;
+        let mut answer = answer.map_err(failure)?;
+        let status = answer.status();
+        let drained = timeout(DRAIN, async {
+            let mut read = 0;
+            while let Ok(Some(chunk)) = answer.chunk().await {
+                read += chunk.len();
+                if read > DRAIN_BYTES {
+                    return;
+                }
+            }
+        });
+        if drained.await.is_err() {
+            tracing::debug!("an answer went on for too long; its connection is dropped");
+        }
+        Ok(status)
     }
 
     fn prepare(&self, request: Request) -> Result<reqwest::Request, Error> {
@@ -252,27 +305,6 @@ fn cause<E: StdError + 'static>(error: &reqwest::Error) -> Option<&E> {
         current = error.source();
     }
     None
-}
-
-/// Resolves names to allowed addresses only, so that the connection cannot go anywhere else.
-#[derive(Debug)]
-struct Resolver {
-    policy: Arc<Policy>,
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let policy = Arc::clone(&self.policy);
-        Box::pin(async move {
-            // The port is the URL's; the client puts it in place of 0.
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found.filter(|address| policy.check_address(address.ip()).is_ok()).collect();
-            if allowed.is_empty() {
-                return Err(Refusal::Address.into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
 }
 
 #[cfg(test)]

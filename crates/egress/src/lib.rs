@@ -6,9 +6,11 @@
 
 mod address;
 mod client;
+mod lookup;
 mod policy;
 
 pub use address::Kind;
-pub use client::{Client, Error, Limits, Request, Response};
+pub use client::{Client, Connections, Error, Limits, Request, Response};
+pub use lookup::{Found, Lookup, SystemLookup};
 pub use policy::{InvalidNetwork, Policy, Refusal};
 pub use reqwest::{Method, StatusCode, header};

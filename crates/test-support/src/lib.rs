@@ -5,11 +5,13 @@
 mod client;
 mod database;
 mod keys;
+mod redis;
 mod service;
 
 pub use client::{Answer, Client, jwt};
 pub use database::{TestDatabase, TestDb, rolled_back};
 pub use keys::FakeKeys;
+pub use redis::Redis;
 pub use service::{TestService, assert_no_operation_is_open};
 
 use std::fmt::Display;

@@ -2,36 +2,52 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api_core::{idempotency, secret::Secret, service::Worker};
+use api_core::{idempotency, service::Worker};
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    App,
+    Announcement, App,
     domain::{
-        events,
+        audit,
+        events::{live, upkeep},
+        intake,
         start::{self, FirstKey, Prepared, State},
         usage,
+        users::FirstAdministrator,
+        webhooks,
     },
 };
 
 /// How long to wait before trying again what the database could not do.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long own events may lie in the outbox when nothing else is going on.
+/// How long own events may lie in the outbox when nobody says that they are there.
 const RELAY_PAUSE: Duration = Duration::from_millis(500);
-const RELAY_AGAIN: Duration = Duration::from_secs(5);
-/// How often old events are looked for.
-const PURGE_PAUSE: Duration = Duration::from_secs(3600);
+/// How often the log is looked after, and when again if that failed.
+const KEEP_PAUSE: Duration = Duration::from_secs(3600);
+const KEEP_AGAIN: Duration = Duration::from_secs(60);
+/// How often ended sessions and failed logins are looked for that no longer count.
+const SESSIONS_PURGE_PAUSE: Duration = Duration::from_secs(60);
 
-type Announce = Box<dyn FnOnce(&Secret) + Send>;
+type Announce = Box<dyn Fn(Announcement<'_>) + Send + Sync>;
 
 pub(crate) fn all(app: &Arc<App>, announce: Announce) -> Vec<Worker> {
-    let (preparing, relaying, purging) = (Arc::clone(app), Arc::clone(app), Arc::clone(app));
+    let (preparing, relaying, keeping, following) =
+        (Arc::clone(app), Arc::clone(app), Arc::clone(app), Arc::clone(app));
+    let (settling, cutting) = (Arc::clone(app), Arc::clone(app));
+    let (delivering, thinning) = (Arc::clone(app), Arc::clone(app));
     let (db, counts) = (app.db.clone(), app.db.clone());
+    let sessions = Arc::clone(app);
     vec![
         Box::new(move |stop| Box::pin(prepare(preparing, announce, stop))),
         Box::new(move |stop| Box::pin(relay(relaying, stop))),
-        Box::new(move |stop| Box::pin(purge(purging, stop))),
+        Box::new(move |stop| Box::pin(keep(keeping, stop))),
+        Box::new(move |stop| Box::pin(live::follow(following, stop))),
+        Box::new(move |stop| Box::pin(purge_sessions(sessions, stop))),
+        Box::new(move |stop| Box::pin(webhooks::dispatcher::run(delivering, stop))),
+        Box::new(move |stop| Box::pin(webhooks::upkeep::run(thinning, stop))),
+        Box::new(move |stop| Box::pin(audit::settling(settling, stop))),
+        Box::new(move |stop| Box::pin(audit::cutting(cutting, stop))),
         Box::new(move |stop| Box::pin(idempotency::purger(db, stop))),
         Box::new(move |stop| Box::pin(usage::purger(counts, stop))),
     ]
@@ -47,22 +63,35 @@ async fn rest(pause: Duration, stop: &CancellationToken) -> bool {
 
 /// Puts in place what nobody could sign in without; tries until the database is there.
 async fn prepare(app: Arc<App>, announce: Announce, stop: CancellationToken) {
+    let keys = || start::prepare(&app.db, app.config.administrator.clone(), Utc::now());
+    let Some(prepared) = until_done("keys", &stop, keys).await else { return };
+    tell(&app, prepared, &announce);
+    let Some(first) = until_done("users", &stop, || app.users.first_administrator(Utc::now())).await else { return };
+    if let Some(FirstAdministrator { username, password }) = first {
+        announce(Announcement::Administrator { username: &username, password: &password });
+        tracing::info!(username, "the first administrator was made; the password was printed, and is not kept");
+    }
+    app.set_prepared();
+}
+
+/// Tries until it works; `None` when there is no reason to go on.
+async fn until_done<T, E: Into<anyhow::Error>, F: Future<Output = Result<T, E>>>(
+    what: &'static str,
+    stop: &CancellationToken,
+    work: impl Fn() -> F,
+) -> Option<T> {
     loop {
-        match start::prepare(&app.db, app.config.administrator.clone(), Utc::now()).await {
-            Ok(prepared) => {
-                tell(&app, prepared, announce);
-                app.set_prepared();
-                return;
-            }
-            Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "keys are not ready yet"),
+        match work().await {
+            Ok(done) => return Some(done),
+            Err(error) => tracing::warn!(error = format!("{:#}", error.into()), "{what} are not ready yet"),
         }
-        if !rest(AGAIN, &stop).await {
-            return;
+        if !rest(AGAIN, stop).await {
+            return None;
         }
     }
 }
 
-fn tell(app: &App, Prepared { administrator, first_key }: Prepared, announce: Announce) {
+fn tell(app: &App, Prepared { administrator, first_key }: Prepared, announce: &Announce) {
     let id = app.config.administrator.as_ref().map_or("", |key| key.id.as_str());
     match administrator {
         Some(State::Created) => {
@@ -78,7 +107,7 @@ fn tell(app: &App, Prepared { administrator, first_key }: Prepared, announce: An
         Some(State::Unchanged) | None => {}
     }
     match first_key {
-        FirstKey::Announced(token) => announce(&token),
+        FirstKey::Announced(token) => announce(Announcement::BootstrapToken(&token)),
         FirstKey::Awaited => tracing::info!(
             "no API key exists; the first start printed the bootstrap token, and BOOTSTRAP_ADMIN_KEY works without it"
         ),
@@ -89,12 +118,35 @@ fn tell(app: &App, Prepared { administrator, first_key }: Prepared, announce: An
 /// Moves the service's own events to where everybody's are: it is their receiver, so it needs no HTTP for that.
 async fn relay(app: Arc<App>, stop: CancellationToken) {
     loop {
-        let pause = match events::take_in_own(&app.db).await {
-            Ok(0) => RELAY_PAUSE,
+        let pause = match intake::take_in_own(&app).await {
+            Ok(taken) if taken.count == 0 => RELAY_PAUSE,
             Ok(_some) => Duration::ZERO,
             Err(error) => {
                 tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "events wait in the outbox");
-                RELAY_AGAIN
+                AGAIN
+            }
+        };
+        let woken = tokio::time::timeout(pause, app.db.event_noted());
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = woken => {}
+        }
+    }
+}
+
+/// Makes room for the events of the days to come, and lets go of the days that are past their time.
+async fn keep(app: Arc<App>, stop: CancellationToken) {
+    loop {
+        let now = Utc::now();
+        let kept = async {
+            upkeep::prepare(&app.db, now).await?;
+            upkeep::purge(&app.db, app.config.event_retention_days, now).await
+        };
+        let pause = match kept.await {
+            Ok(()) => KEEP_PAUSE,
+            Err(error) => {
+                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "old events stay a while longer");
+                KEEP_AGAIN
             }
         };
         if !rest(pause, &stop).await {
@@ -103,15 +155,15 @@ async fn relay(app: Arc<App>, stop: CancellationToken) {
     }
 }
 
-/// Lets go of events past their time.
-async fn purge(app: Arc<App>, stop: CancellationToken) {
+/// Lets go of sessions, refresh tokens and failed logins that no longer count.
+async fn purge_sessions(app: Arc<App>, stop: CancellationToken) {
     loop {
-        let pause = match events::purge(&app.db, app.config.event_retention_days, Utc::now()).await {
-            Ok(0) => PURGE_PAUSE,
+        let pause = match app.users.purge(Utc::now()).await {
+            Ok(0) => SESSIONS_PURGE_PAUSE,
             Ok(_some) => Duration::ZERO,
             Err(error) => {
-                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "old events stay a while longer");
-                PURGE_PAUSE
+                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "old sessions stay a while longer");
+                SESSIONS_PURGE_PAUSE
             }
         };
         if !rest(pause, &stop).await {

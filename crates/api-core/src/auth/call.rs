@@ -13,6 +13,7 @@ use actix_web::{
 };
 use api_client::token::ServiceCall;
 use api_types::{
+    access::{self as accesses, Refusal},
     ains::Window,
     auth::{Principal, Role, is_administrative},
     error::Code,
@@ -20,18 +21,18 @@ use api_types::{
 use futures_util::{StreamExt as _, future::LocalBoxFuture};
 
 use super::{
-    ANONYMOUS, Caller, invalid_token,
+    ANONYMOUS, Caller, Credential, invalid_token,
     permission::{BodyLimit, Permission},
 };
 use crate::{
-    client_address,
+    access, client_address,
     context::{self, Context},
     door::Door,
     error::ApiError,
     input::{self, Object},
-    list::{ListQuery, ListSpec},
+    list::{ListQuery, ListSpec, Plain},
     platform::Platform,
-    rate_limit::Anonymous,
+    rate_limit::{self, Anonymous, Exceeded},
 };
 
 /// Requests from one address that nobody vouches for: failed sign-ins, and calls of open routes.
@@ -74,6 +75,7 @@ impl<P: Permission> FromRequest for Call<P> {
             let signed = context.as_deref().and_then(Context::signed);
             if P::SERVICE_ONLY && signed.is_none() {
                 // To everyone but our own services the route does not exist, whatever they present.
+                access::refused(Refusal::Permission { required_scope: Some("service".to_owned()) });
                 return Err(ApiError::new(Code::EndpointNotFound, "No such endpoint"));
             }
             check_announced_length::<P>(&request, &platform)?;
@@ -82,7 +84,7 @@ impl<P: Permission> FromRequest for Call<P> {
                 nobody([])
             } else {
                 let from = client_address::customer(address(&request, &platform)).to_string();
-                match platform.auth.identify(request.headers(), signed, &from).await {
+                match platform.auth.identify(&request, signed, &from).await {
                     Ok(caller) => caller,
                     Err(error) => stranger::<P>(error, &request, &platform)?,
                 }
@@ -94,6 +96,7 @@ impl<P: Permission> FromRequest for Call<P> {
                 let scope = P::ANY_OF[0];
                 let message = format!("Permission '{scope}' required");
                 tracing::info!(principal = caller.id(), scope, "access refused");
+                access::refused(Refusal::Permission { required_scope: Some(scope.to_owned()) });
                 return Err(ApiError::new(Code::InsufficientPermissions, message).extra("required_scope", scope));
             }
             counted?;
@@ -134,6 +137,18 @@ impl<P: Permission> Call<P> {
     pub async fn optional_body(&mut self) -> Result<Body, ApiError> {
         let bytes = self.json_bytes().await?;
         if bytes.trim_ascii().is_empty() { Ok(Body(Object::default())) } else { input::parse(&bytes).map(Body) }
+    }
+
+    /// Reads a JSON object, or a form whose values are texts; no body at all is an empty object.
+    ///
+    /// # Errors
+    /// As [`Call::body`].
+    pub async fn body_or_form(&mut self) -> Result<Body, ApiError> {
+        if essence(self.request.headers()).as_deref() == Some("application/x-www-form-urlencoded") {
+            let bytes = self.bytes().await?;
+            return input::parse_form(&bytes).map(Body);
+        }
+        self.optional_body().await
     }
 
     /// Reads a JSON value into a wire type: for internal routes, whose callers are our own clients.
@@ -201,6 +216,14 @@ impl<P: Permission> Call<P> {
         &self.request
     }
 
+    /// The address of whoever calls, as one customer's: what attempts are counted by.
+    ///
+    /// # Errors
+    /// 500 when the app has no platform.
+    pub fn origin(&self) -> Result<IpAddr, ApiError> {
+        Ok(client_address::customer(address(&self.request, &*platform(&self.request)?)))
+    }
+
     /// The text of a header; `None` when absent or no text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -213,6 +236,20 @@ impl<P: Permission> Call<P> {
         let mut pairs = url::form_urlencoded::parse(self.request.query_string().as_bytes());
         let value = pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
         value.filter(|value| !value.contains('\0'))
+    }
+
+    /// Whether the credential still holds and still gives the right: for answers that go on for long. While nobody can say,
+    /// it does.
+    pub async fn still_holds(&self) -> bool {
+        let Ok(platform) = platform(&self.request) else { return false };
+        if self.caller.is_service() {
+            return true;
+        }
+        let from = client_address::customer(address(&self.request, &platform)).to_string();
+        match platform.auth.identify(&self.request, None, &from).await {
+            Ok(caller) => P::ANY_OF.is_empty() || caller.may_any(P::ANY_OF),
+            Err(error) => error.code().status() != 401,
+        }
     }
 
     /// `?include=embeddings` (a comma list).
@@ -283,7 +320,15 @@ impl<P: Permission> Call<P> {
     /// # Errors
     /// 422 for an unknown field, operator, or a value of another type.
     pub fn list_query(&self, spec: &ListSpec) -> Result<ListQuery, ApiError> {
-        spec.parse(self.request.query_string())
+        self.list_query_with(spec, &Plain::NONE)
+    }
+
+    /// As [`Call::list_query`], with the plain parameters that `plain` names.
+    ///
+    /// # Errors
+    /// As [`Call::list_query`]; 422 for a plain value outside its closed list.
+    pub fn list_query_with(&self, spec: &ListSpec, plain: &'static Plain) -> Result<ListQuery, ApiError> {
+        spec.parse(self.request.query_string(), plain)
     }
 }
 
@@ -342,8 +387,13 @@ fn stranger<P: Permission>(error: ApiError, request: &HttpRequest, platform: &Pl
         }
         return Ok(nobody([Role::Service]));
     }
+    if error.code() == Code::MissingAuthorization && P::OPTIONAL {
+        count_address(Anonymous::OpenRoute, NOBODY_PER_MINUTE, request, platform)?;
+        return Ok(nobody([]));
+    }
     if error.code().status() == 401 {
         count_address(Anonymous::Refused, NOBODY_PER_MINUTE, request, platform)?;
+        access::rejected(&error);
     }
     Err(error)
 }
@@ -354,10 +404,7 @@ fn address(request: &HttpRequest, platform: &Platform) -> IpAddr {
 }
 
 fn count_address(what: Anonymous, per_minute: u64, request: &HttpRequest, platform: &Platform) -> Result<(), ApiError> {
-    platform
-        .limiter
-        .count_address(what, address(request, platform), per_minute)
-        .map_err(|exceeded| exceeded.to_error(context::door()))
+    platform.limiter.count_address(what, address(request, platform), per_minute).map_err(|exceeded| over(&exceeded))
 }
 
 /// Nobody in particular, counted by its address.
@@ -368,7 +415,7 @@ fn nobody(roles: impl Into<std::collections::BTreeSet<Role>>) -> Caller {
         roles: roles.into(),
         permissions: Vec::new(),
     };
-    Caller { principal, service: None, limits: None }
+    Caller { principal, service: None, limits: None, credential: Credential::None }
 }
 
 fn count(caller: &Caller, platform: &Platform) -> Result<(), ApiError> {
@@ -376,7 +423,19 @@ fn count(caller: &Caller, platform: &Platform) -> Result<(), ApiError> {
     if let Some(context) = context::current() {
         context.identified(caller.principal.clone(), caller.is_service(), counted);
     }
-    counted.and_then(|counted| counted.exceeded).map_or(Ok(()), |exceeded| Err(exceeded.to_error(context::door())))
+    counted.and_then(|counted| counted.exceeded).map_or(Ok(()), |exceeded| Err(over(&exceeded)))
+}
+
+/// The error of a request over a limit; the first of a window is for the record, too.
+fn over(exceeded: &Exceeded) -> ApiError {
+    if exceeded.is_first {
+        let window = match exceeded.window {
+            rate_limit::Window::Minute => accesses::Window::PerMinute,
+            rate_limit::Window::Hour => accesses::Window::PerHour,
+        };
+        access::refused(Refusal::Rate { window, limit: exceeded.standing.limit });
+    }
+    exceeded.to_error(context::door())
 }
 
 /// Administration comes from the addresses that the operator named, if any: its routes, and its credentials on all routes.
@@ -397,8 +456,15 @@ fn check_address<P: Permission>(caller: &Caller, request: &HttpRequest, platform
 
 /// No `Content-Type`, `application/json`, or `application/*+json`.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
-    let Ok(text) = value.to_str() else { return false };
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !headers.contains_key(CONTENT_TYPE) {
+        return true;
+    }
+    let essence = essence(headers).unwrap_or_default();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The media type of the body, in lower case and without parameters; `None` when it is not said in text.
+fn essence(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }

@@ -5,13 +5,17 @@ mod jwt;
 mod keys;
 mod nonces;
 pub mod permission;
+mod sessions;
 
 pub use call::{Body, Call};
+pub use jwt::Signer;
 pub use keys::{AINS_CHARS, AINS_PREFIX, KeySource, KeySourceError, Keys, split_key};
+pub use sessions::{SessionKeeper, SessionSource, SessionSourceError, Sessions};
 
 use std::sync::Arc;
 
 use actix_web::{
+    HttpRequest,
     dev::RequestHead,
     http::header::{AUTHORIZATION, HeaderMap},
 };
@@ -20,9 +24,10 @@ use api_types::{
     auth::{Principal, Role},
     error::Code,
     keys::KeyRecord,
+    users::SessionId,
 };
 
-use crate::{error::ApiError, rate_limit::Limits, secret::Secret, settings::CommaList};
+use crate::{access, error::ApiError, rate_limit::Limits, secret::Secret, server, settings::CommaList};
 
 /// The principal of everyone without a credential, behind a door that the operator left open.
 pub const ANONYMOUS: &str = "anonymous";
@@ -36,9 +41,31 @@ pub struct Caller {
     /// The caller's own limits; `None` for our own services, which are not counted, and for nobody in particular, who is
     /// counted by its address.
     pub limits: Option<Limits>,
+    pub credential: Credential,
+}
+
+/// How somebody proved who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// Not at all: the route or the door asks for nothing.
+    None,
+    Key,
+    /// A token of some other issuer, or of a service of ours.
+    Token,
+    /// A token that descends from a login.
+    Session(SessionId),
 }
 
 impl Caller {
+    /// The session that the caller's token descends from.
+    #[must_use]
+    pub fn session(&self) -> Option<&SessionId> {
+        match &self.credential {
+            Credential::Session(id) => Some(id),
+            Credential::None | Credential::Key | Credential::Token => None,
+        }
+    }
+
     #[must_use]
     pub fn id(&self) -> &str {
         &self.principal.id
@@ -78,6 +105,7 @@ impl Caller {
 #[derive(Debug)]
 pub struct Authenticator {
     keys: Keys,
+    sessions: Sessions,
     jwt: jwt::Verifier,
     service_tokens: TokenKey,
     used: nonces::Nonces,
@@ -89,9 +117,15 @@ pub struct Authenticator {
 const ADMIN_LIMITS: Limits = Limits { per_minute: 1_000_000, per_hour: 60_000_000 };
 
 impl Authenticator {
-    pub(crate) fn new(jwt_secret: &Secret, keys: Keys, admin_key_ids: CommaList, limits: Limits) -> Self {
+    pub(crate) fn new(
+        jwt_secret: &Secret,
+        (keys, sessions): (Keys, Sessions),
+        admin_key_ids: CommaList,
+        limits: Limits,
+    ) -> Self {
         Self {
             keys,
+            sessions,
             jwt: jwt::Verifier::new(jwt_secret),
             service_tokens: TokenKey::derive(jwt_secret.expose()),
             used: nonces::Nonces::new(),
@@ -105,6 +139,11 @@ impl Authenticator {
         &self.keys
     }
 
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     /// Who calls; `signed` is what [`Authenticator::signed`] found, and `from` the address that the request comes from:
     /// what it makes up is counted.
     ///
@@ -112,7 +151,7 @@ impl Authenticator {
     /// 401 with the reason; 429 when the address has made up too much; 503 when a key can be checked nowhere.
     pub async fn identify(
         &self,
-        headers: &HeaderMap,
+        request: &HttpRequest,
         signed: Option<&Result<ServiceCall, Refused>>,
         from: &str,
     ) -> Result<Caller, ApiError> {
@@ -122,11 +161,9 @@ impl Authenticator {
             Some(Err(reason)) => return Err(invalid_token().caused_by(reason.clone())),
             None => {}
         }
-        let token = credential(headers)?;
+        let token = credential(request.headers())?;
         if jwt::header_of(&token).is_some() {
-            let principal = self.jwt.verify(&token)?;
-            let limits = Some(self.default_limits(&principal));
-            return Ok(Caller { principal, service: None, limits });
+            return self.token(&token, request).await;
         }
         self.key(&token, from).await
     }
@@ -151,10 +188,23 @@ impl Authenticator {
         Some(call)
     }
 
+    async fn token(&self, token: &str, request: &HttpRequest) -> Result<Caller, ApiError> {
+        let jwt::Verified { principal, session } = self.jwt.verify(token)?;
+        let credential = match session {
+            Some(session) => {
+                self.sessions.check(&session, || server::service_of(request)).await?;
+                Credential::Session(session)
+            }
+            None => Credential::Token,
+        };
+        let limits = Some(self.default_limits(&principal));
+        Ok(Caller { principal, service: None, limits, credential })
+    }
+
     async fn key(&self, token: &str, from: &str) -> Result<Caller, ApiError> {
         let record = self.keys.check(token, from).await?;
         let (principal, limits) = self.rights_of(&record);
-        Ok(Caller { principal, service: None, limits: Some(limits) })
+        Ok(Caller { principal, service: None, limits: Some(limits), credential: Credential::Key })
     }
 
     /// Whom a key makes of its holder, and how much the holder may ask.
@@ -189,22 +239,22 @@ fn service(call: &ServiceCall) -> Caller {
         permissions: Vec::new(),
     };
     let principal = call.on_behalf_of.clone().unwrap_or_else(own);
-    Caller { principal, service: Some(call.service.clone()), limits: None }
+    Caller { principal, service: Some(call.service.clone()), limits: None, credential: Credential::Token }
 }
 
 /// What the request presents: `Authorization: Bearer`, else `X-API-Key`.
 fn credential(headers: &HeaderMap) -> Result<Arc<str>, ApiError> {
     if let Some(value) = headers.get(AUTHORIZATION) {
-        let text = value.to_str().map_err(|error| invalid_token().caused_by(error))?;
+        let text = value.to_str().map_err(|error| malformed_token().caused_by(error))?;
         let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
         if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() {
             return Ok(token.trim().into());
         }
-        return Err(if text.trim().is_empty() { missing() } else { invalid_token() });
+        return Err(if text.trim().is_empty() { missing() } else { malformed_token() });
     }
     match headers.get("x-api-key").map(|value| value.to_str().map(str::trim)) {
         Some(Ok(key)) if !key.is_empty() => Ok(key.into()),
-        Some(Err(_not_text)) => Err(invalid_token()),
+        Some(Err(_not_text)) => Err(malformed_token()),
         Some(Ok(_)) | None => Err(missing()),
     }
 }
@@ -215,6 +265,12 @@ fn missing() -> ApiError {
 
 pub(crate) fn invalid_token() -> ApiError {
     ApiError::new(Code::InvalidToken, "The credential is not valid")
+}
+
+/// The same for what has not the form of a credential; only the record of who was refused tells them apart.
+pub(crate) fn malformed_token() -> ApiError {
+    access::malformed();
+    invalid_token()
 }
 
 pub(crate) fn expired_token() -> ApiError {

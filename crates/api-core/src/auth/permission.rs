@@ -12,6 +12,8 @@ pub trait Permission: 'static {
     const DOOR: Option<&'static str> = None;
     /// Everybody may call, and no credential is looked at: the route has its own way to tell friend from foe.
     const OPEN: bool = false;
+    /// Everybody may call; a credential is checked where there is one, and without any the caller is nobody.
+    const OPTIONAL: bool = false;
     /// The route is an administrator's although no scope says so (those with administrative scopes are in any case).
     const ADMINISTRATIVE: bool = false;
 }
@@ -51,6 +53,9 @@ permissions! {
     KnowledgeWrite = ["knowledge:write"];
     /// Uploads: a larger body.
     DocumentsWrite = ["knowledge:write"] { const BODY: BodyLimit = BodyLimit::Document; };
+    AuditRead = ["audit:read"];
+    ObservabilityRead = ["observability:read"];
+    ObservabilityWrite = ["observability:write"];
     KeysManage = ["keys:manage"];
     TasksRead = ["tasks:read"];
     TasksWrite = ["tasks:write"];
@@ -64,6 +69,14 @@ permissions! {
     TrustAdmin = ["trust:admin"];
     /// What everybody may know.
     Open = [] { const OPEN: bool = true; };
+    WebhooksManage = ["webhooks:manage"];
+    UsersManage = ["users:manage"];
+    /// Every identified caller.
+    Anybody = [];
+    /// Name and password, or a refresh token, in the body.
+    SignIn = [] { const OPEN: bool = true; };
+    /// Whoever may, decides the configuration.
+    Register = [] { const OPTIONAL: bool = true; };
     /// The way to the first key, which asks for a token of its own.
     Bootstrap = [] { const OPEN: bool = true; const ADMINISTRATIVE: bool = true; };
     LegacyAgentsWrite = ["agents:write"] { const DOOR: Option<&'static str> = Some("legacy"); };

@@ -52,10 +52,11 @@ impl<P: Permission> Call<P> {
         self.once_keeping(Keep::Plain, db, body, work).await
     }
 
-    /// As [`Call::once`], for answers that show a secret: they are kept sealed.
+    /// As [`Call::once`], for requests or answers that hold a secret: the answer is kept sealed, and what is kept of the body
+    /// confirms no guess. With another `JWT_SECRET` the same body counts as another one.
     ///
     /// # Errors
-    /// As [`Call::once`]; 409 when the first answer cannot be read any more, since `JWT_SECRET` is another one now.
+    /// As [`Call::once`]; 409 when the first answer cannot be read any more.
     pub async fn once_secret(
         &self,
         db: &Db,
@@ -73,7 +74,7 @@ impl<P: Permission> Call<P> {
         body: &Body,
         work: impl Future<Output = Result<Reply, ApiError>>,
     ) -> Result<Reply, ApiError> {
-        let Some(key) = self.idempotency_key(body)? else { return work.await };
+        let Some(key) = self.idempotency_key(body, &keep)? else { return work.await };
         let (taking, request_id, locked_until) = (key.clone(), context::request_id(), locked_until());
         let taken = db
             .transaction::<_, db::Error>(move |conn| Ok(store::take(conn, &taking, &request_id, locked_until)?))
@@ -104,7 +105,7 @@ impl<P: Permission> Call<P> {
         }
     }
 
-    fn idempotency_key(&self, body: &Body) -> Result<Option<Key>, ApiError> {
+    fn idempotency_key(&self, body: &Body, keep: &Keep) -> Result<Option<Key>, ApiError> {
         let Some(value) = self.request().headers().get("idempotency-key") else { return Ok(None) };
         let printable =
             |text: &&str| (1..=255).contains(&text.len()) && text.bytes().all(|b| (0x20..0x7f).contains(&b));
@@ -117,7 +118,7 @@ impl<P: Permission> Call<P> {
             method: self.request().method().to_string(),
             path: self.request().path().to_owned(),
             key: key.to_owned(),
-            body_sha256: hex::encode(Sha256::digest(input::canonical(&body.0))),
+            body_sha256: keep.digest(&input::canonical(&body.0)),
             run: Uuid::new_v4(),
         }))
     }
@@ -140,6 +141,13 @@ enum Keep {
 }
 
 impl Keep {
+    fn digest(&self, body: &str) -> String {
+        match self {
+            Self::Plain => hex::encode(Sha256::digest(body)),
+            Self::Sealed(seal) => seal.digest(body),
+        }
+    }
+
     fn written(&self, key: &Key, body: &str) -> Result<String, ApiError> {
         match self {
             Self::Plain => Ok(body.to_owned()),

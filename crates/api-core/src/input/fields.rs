@@ -43,17 +43,39 @@ impl<'a> Fields<'a> {
         match self.present(name) {
             Some(value) => self.read(name, rule, value).unwrap_or_default(),
             None => {
-                let field = self.full_name(name);
-                self.problem(name, Problem::new(Code::RequiredField, format!("Field '{field}' is required")));
+                self.missing(name);
                 R::Out::default()
             }
         }
+    }
+
+    fn missing(&mut self, name: &str) {
+        let field = self.full_name(name);
+        self.problem(name, Problem::new(Code::RequiredField, format!("Field '{field}' is required")));
     }
 
     /// A field that may be absent or null.
     pub fn optional<R: Rule>(&mut self, name: &'static str, rule: &R) -> Option<R::Out> {
         let value = self.present(name)?;
         self.read(name, rule, value)
+    }
+
+    /// A field of a change: one that is absent stays as it is (`None`), null restores the default, and where there is none the
+    /// field is required.
+    pub fn changed<R: Rule>(&mut self, name: &'static str, rule: &R, default: Option<R::Out>) -> Option<R::Out> {
+        match self.raw(name)? {
+            Value::Null if default.is_some() => default,
+            Value::Null => {
+                self.missing(name);
+                None
+            }
+            value => self.read(name, rule, value),
+        }
+    }
+
+    /// Fields that the server sets: in a body they mean nothing, also where somebody sends back what was answered.
+    pub fn set_by_server(&mut self, names: &[&'static str]) {
+        self.known.extend(names);
     }
 
     /// The value of a field as it is: `None` when it is absent, `Some(Null)` when it is null.
@@ -201,6 +223,22 @@ mod tests {
     fn null_is_absent() {
         assert_eq!(problems(json!({"role": null}))[0].1, "REQUIRED_FIELD");
         assert!(read(json!({"role": {"name": "a"}, "cycles": null})).is_ok());
+    }
+
+    #[test]
+    fn of_a_change_absent_stays_and_null_restores_what_is_not_required() {
+        let body = object(json!({"a": null, "b": null, "c": "x", "d": 3}));
+        let mut fields = Fields::of(&body);
+        let text = Text::chars(1..=5);
+        assert_eq!(fields.changed("a", &text, Some("default".to_owned())), Some("default".to_owned()));
+        assert_eq!(fields.changed("c", &text, None), Some("x".to_owned()));
+        assert_eq!(fields.changed("e", &text, None), None);
+        assert!(fields.is_good());
+        assert_eq!(fields.changed("b", &text, None), None);
+        assert_eq!(fields.changed("d", &text, None), None);
+        let error = fields.finish().unwrap_err();
+        let found: Vec<_> = error.details().iter().map(|d| (d.field.as_str(), d.code.as_str())).collect();
+        assert_eq!(found, [("b", "REQUIRED_FIELD"), ("d", "INVALID_TYPE")]);
     }
 
     #[test]

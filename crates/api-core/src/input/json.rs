@@ -89,6 +89,24 @@ pub fn parse(bytes: &[u8]) -> Result<Object, ApiError> {
     }
 }
 
+/// Reads `application/x-www-form-urlencoded` as an object of texts.
+///
+/// # Errors
+/// 400 when it repeats a key or holds U+0000.
+pub fn parse_form(bytes: &[u8]) -> Result<Object, ApiError> {
+    let malformed = |message: String| ApiError::new(Code::MalformedBody, message);
+    let mut object = Object::new();
+    for (key, value) in url::form_urlencoded::parse(bytes) {
+        if key.contains('\0') || value.contains('\0') {
+            return Err(malformed("Texts must not hold the character U+0000".to_owned()));
+        }
+        if object.insert(key.clone().into_owned(), Value::from(value.into_owned())).is_some() {
+            return Err(malformed(format!("The key '{key}' is repeated")));
+        }
+    }
+    Ok(object)
+}
+
 // Recursion is bounded: serde_json stops at 128 levels.
 fn holds_nul(value: &Value) -> bool {
     match value {
@@ -147,7 +165,7 @@ fn write_value(value: &Value, out: &mut String) {
 mod tests {
     use api_types::error::Code;
 
-    use super::{canonical, parse};
+    use super::{canonical, parse, parse_form};
 
     fn code(body: &str) -> Code {
         parse(body.as_bytes()).unwrap_err().code()
@@ -164,6 +182,18 @@ mod tests {
     fn repeated_top_level_keys_and_nul_are_malformed() {
         assert_eq!(code(r#"{"a":1,"a":2}"#), Code::MalformedBody);
         assert_eq!(code(r#"{"a":{"b":["\u0000"]}}"#), Code::MalformedBody);
+    }
+
+    #[test]
+    fn a_form_is_an_object_of_texts() {
+        let form = parse_form(b"username=ada&password=a+b%26c&empty=").unwrap();
+        assert_eq!(
+            (&form["username"], &form["password"], &form["empty"]),
+            (&"ada".into(), &"a b&c".into(), &"".into())
+        );
+        for bad in [&b"a=1&a=2"[..], b"a=%00", b"%00=a"] {
+            assert_eq!(parse_form(bad).unwrap_err().code(), Code::MalformedBody);
+        }
     }
 
     #[test]

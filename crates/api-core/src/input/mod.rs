@@ -5,5 +5,5 @@ mod json;
 mod rules;
 
 pub use fields::Fields;
-pub use json::{Object, canonical, parse};
+pub use json::{Object, canonical, parse, parse_form};
 pub use rules::{Boolean, Choice, Coded, Integer, JsonObject, List, Number, Problem, Rule, Text, Time, Values, any, coded};

@@ -1,9 +1,11 @@
 //! Lists: paging, filters and sorting, asked for in the query string and done in SQL.
 
+mod matching;
 mod parse;
 mod sql;
 
-pub use sql::{Scope, page};
+pub use matching::Datum;
+pub use sql::{Scope, page, select};
 
 use chrono::{DateTime, Utc};
 
@@ -14,6 +16,15 @@ pub enum Kind {
     /// Whole numbers.
     Number,
     Time,
+    /// `true` or `false`.
+    Boolean,
+    /// One of a closed list of texts.
+    Choice(&'static [&'static str]),
+    /// One of a closed list of texts, each more than those before it: asked for one, the list has that and more.
+    Rising(&'static [&'static str]),
+    /// A name in parts, such as `agent.ready`: `agent.*` asks for all that begin with `agent.`. Its column has the
+    /// collation "C".
+    Dotted,
 }
 
 /// A field that a list can be filtered and sorted by.
@@ -33,19 +44,52 @@ pub struct ListSpec {
     pub id_column: &'static str,
 }
 
+/// What a list can be asked for by plain query parameters, beside what its [`ListSpec`] says.
+#[derive(Debug, Clone, Copy)]
+pub struct Plain {
+    /// Fields of the spec: `status=active` is `filter[status]=active`. An empty value counts as absent.
+    pub filters: &'static [&'static str],
+    /// The columns in which `search` (1–200 characters) finds a text, case ignored; none: there is no `search`.
+    pub search: &'static [&'static str],
+    /// A column of the type `text[]` that carries what `tag` names.
+    pub tag: Option<&'static str>,
+    /// The column that lies between `since` and `until`, both included.
+    pub time: Option<&'static str>,
+    /// Whether the newest comes first where nothing else is asked for.
+    pub newest_first: bool,
+}
+
+impl Plain {
+    /// Nothing beside the list's spec.
+    pub const NONE: Self = Self { filters: &[], search: &[], tag: None, time: None, newest_first: false };
+}
+
 /// What was asked: checked, typed, ready for [`page`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListQuery {
-    pub page: i64,
-    pub per_page: i64,
+    /// Rows to leave out at the beginning.
+    pub offset: i64,
+    /// Rows to answer at the most, 1–100.
+    pub limit: i64,
     pub(crate) filters: Vec<Filter>,
     pub(crate) sort: Vec<Sort>,
+    pub(crate) newest_first: bool,
     pub(crate) id_column: &'static str,
+}
+
+impl ListSpec {
+    /// The first page of everything.
+    #[must_use]
+    pub fn everything(&self) -> ListQuery {
+        let (filters, sort) = (Vec::new(), Vec::new());
+        ListQuery { offset: 0, limit: 100, filters, sort, newest_first: false, id_column: self.id_column }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Filter {
-    pub(crate) column: &'static str,
+    /// One, except where a text is searched for in several.
+    pub(crate) columns: &'static [&'static str],
     pub(crate) op: Op,
     pub(crate) value: Value,
 }
@@ -60,6 +104,10 @@ pub(crate) enum Op {
     Lte,
     In,
     Contains,
+    /// The column is a list that holds the text.
+    Tag,
+    /// The column begins with the text.
+    Begins,
 }
 
 /// The values on the right of an operator; more than one only for `in`.
@@ -68,6 +116,7 @@ pub(crate) enum Value {
     Text(Vec<String>),
     Number(Vec<f64>),
     Time(Vec<DateTime<Utc>>),
+    Boolean(bool),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use diesel::{
     pg::Pg,
     query_builder::{BoxedSqlQuery, SqlQuery},
     sql_query,
-    sql_types::{Array, BigInt, Double, Text, Timestamptz},
+    sql_types::{Array, BigInt, Bool, Double, Text, Timestamptz},
 };
 
 use super::{Filter, Kind, ListQuery, Op, Value};
@@ -43,16 +43,33 @@ where
     let condition = condition(scope, query);
     let count = format!("SELECT count(*) AS count FROM {from}{condition}");
     let total = bind_all(&count, scope, query).get_result::<Count>(conn)?.count;
-    let offset = (query.page - 1) * query.per_page;
-    let pagination = Pagination::new(query.page, query.per_page, total);
+    let ListQuery { offset, limit, .. } = *query;
+    let pagination = Pagination::at(offset, limit, total);
     if offset >= total {
         return Ok((Vec::new(), pagination));
     }
     let order = order(query);
-    let limit = query.per_page;
     let rows = format!("SELECT {columns} FROM {from}{condition} ORDER BY {order} LIMIT {limit} OFFSET {offset}");
     let rows = bind_all(&rows, scope, query).load(conn)?;
     Ok((rows, pagination))
+}
+
+/// Loads the rows in another order than a page has them, and only as many as `tail` says: SQL of ours, e.g.
+/// `"ORDER BY seq LIMIT 100"`.
+///
+/// # Errors
+/// Those of the database.
+pub fn select<R>(
+    conn: &mut PgConnection,
+    (columns, from, tail): (&str, &str, &str),
+    scope: &[Scope],
+    query: &ListQuery,
+) -> QueryResult<Vec<R>>
+where
+    R: QueryableByName<Pg> + 'static,
+{
+    let condition = condition(scope, query);
+    bind_all(&format!("SELECT {columns} FROM {from}{condition} {tail}"), scope, query).load(conn)
 }
 
 fn condition(scope: &[Scope], query: &ListQuery) -> String {
@@ -62,15 +79,19 @@ fn condition(scope: &[Scope], query: &ListQuery) -> String {
         number
     };
     let mut conditions: Vec<String> = scope.iter().map(|scope| format!("${} IN ({})", next(), scope.column)).collect();
-    conditions.extend(query.filters.iter().map(|filter| comparison(filter, next())));
+    conditions.extend(query.filters.iter().map(|filter| any_of(filter, next())));
     if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) }
 }
 
-fn comparison(filter: &Filter, number: usize) -> String {
-    let column = filter.column;
+fn any_of(filter: &Filter, number: usize) -> String {
+    let each: Vec<String> = filter.columns.iter().map(|column| comparison(column, filter, number)).collect();
+    if let [one] = each.as_slice() { one.clone() } else { format!("({})", each.join(" OR ")) }
+}
+
+fn comparison(column: &str, filter: &Filter, number: usize) -> String {
     let left = match filter.value {
         // Bytes, not a locale's rules: what is greater must not depend on the server.
-        Value::Text(_) if filter.op != Op::Eq && filter.op != Op::Ne => format!("{column} COLLATE \"C\""),
+        Value::Text(_) if !matches!(filter.op, Op::Eq | Op::Ne | Op::Begins) => format!("{column} COLLATE \"C\""),
         _ => column.to_owned(),
     };
     match filter.op {
@@ -83,6 +104,8 @@ fn comparison(filter: &Filter, number: usize) -> String {
         Op::In => format!("{column} = ANY(${number})"),
         // By the database's own rules: those of "C" know the case of ASCII letters alone.
         Op::Contains => format!("strpos(lower({column} COLLATE \"default\"), lower(${number})) > 0"),
+        Op::Tag => format!("${number} = ANY({column})"),
+        Op::Begins => format!("{left} ^@ ${number}"),
     }
 }
 
@@ -100,6 +123,7 @@ fn bind_all(sql: &str, scope: &[Scope], query: &ListQuery) -> BoxedSqlQuery<'sta
             Value::Text(values) => bound.bind::<Text, _>(values.first().cloned().unwrap_or_default()),
             Value::Number(values) => bound.bind::<Double, _>(values.first().copied().unwrap_or_default()),
             Value::Time(values) => bound.bind::<Timestamptz, _>(values.first().copied().unwrap_or_default()),
+            Value::Boolean(value) => bound.bind::<Bool, _>(*value),
         };
     }
     bound
@@ -111,12 +135,14 @@ fn order(query: &ListQuery) -> String {
         .sort
         .iter()
         .map(|sort| {
-            let collation = if sort.kind == Kind::Text { " COLLATE \"C\"" } else { "" };
+            let collation =
+                if matches!(sort.kind, Kind::Text | Kind::Choice(_) | Kind::Rising(_)) { " COLLATE \"C\"" } else { "" };
             let direction = if sort.descending { " DESC" } else { "" };
             format!("{}{collation}{direction}", sort.column)
         })
         .collect();
-    parts.push("created_at".to_owned());
-    parts.push(format!("{} COLLATE \"C\"", query.id_column));
+    let direction = if query.newest_first && query.sort.is_empty() { " DESC" } else { "" };
+    parts.push(format!("created_at{direction}"));
+    parts.push(format!("{} COLLATE \"C\"{direction}", query.id_column));
     parts.join(", ")
 }

@@ -151,8 +151,8 @@ impl Anonymous {
 pub struct RateLimiter {
     principals: Table,
     addresses: Table,
-    /// Told when a budget is nearly used up, if there is somebody to listen: then it matters what other processes counted.
-    near: Option<Notify>,
+    /// Told when other processes should soon know what was counted here, if there are any.
+    due: Option<Notify>,
 }
 
 impl RateLimiter {
@@ -162,7 +162,7 @@ impl RateLimiter {
         Self {
             principals: Table::new(PRINCIPALS_MAX, Window::Hour),
             addresses: Table::new(ADDRESSES_MAX, Window::Minute),
-            near: is_shared.then(Notify::new),
+            due: is_shared.then(Notify::new),
         }
     }
 
@@ -182,14 +182,9 @@ impl RateLimiter {
         counted.exceeded.map_or(Ok(()), Err)
     }
 
-    fn noticed(&self, counted: Counted) -> Counted {
-        if let Some(near) = &self.near {
-            let is_near = |standing: &Standing| {
-                standing.used <= standing.limit && u128::from(standing.used) * 5 >= u128::from(standing.limit) * 4
-            };
-            if is_near(&counted.allowance.minute) || is_near(&counted.allowance.hour) {
-                near.notify_one();
-            }
+    fn noticed(&self, (counted, is_due): (Counted, bool)) -> Counted {
+        if let Some(due) = self.due.as_ref().filter(|_| is_due) {
+            due.notify_one();
         }
         counted
     }

@@ -1,9 +1,9 @@
 //! One budget for several processes, kept in Redis.
 //!
-//! A request never waits for Redis. Each process counts by itself and settles every half second, sooner when somebody's
-//! budget is nearly used up: it adds what it has counted and reads what all have. So a process learns of the others' requests one
-//! interval after its own at the latest, and that is how much it may admit too many. When Redis is away, each process goes
-//! on with what it knows.
+//! A request never waits for Redis. Each process counts by itself and settles every half second, or after a twentieth of a second
+//! when what the others do not know is much beside what is left of somebody's budget: it adds what it has counted and reads what
+//! all have. So a process learns of the others' requests one interval after its own at the latest, and what it receives
+//! meanwhile is what it may admit too many. When Redis is away, each process goes on with what it knows.
 
 use std::{
     sync::{
@@ -30,8 +30,8 @@ use crate::{
 
 /// Between two settlements.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Between two settlements when a budget is nearly used up.
-const INTERVAL_NEAR: Duration = Duration::from_millis(50);
+/// Between two settlements when there is something that the others should know soon.
+const INTERVAL_DUE: Duration = Duration::from_millis(50);
 /// For connecting, and for each exchange.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Names that are settled at once; the others wait for the next time.
@@ -90,7 +90,7 @@ impl Store {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = sleep(INTERVAL) => {}
-                () = nearly_used_up(limiter, began) => {}
+                () = something_due(limiter, began) => {}
             }
         }
     }
@@ -136,12 +136,12 @@ impl Store {
     }
 }
 
-/// Ends when a budget is nearly used up, but not too soon after the last settlement.
-async fn nearly_used_up(limiter: &RateLimiter, began: Instant) {
-    match &limiter.near {
-        Some(near) => {
-            near.notified().await;
-            sleep_until(began + INTERVAL_NEAR).await;
+/// Ends when there is something that the others should know soon, but not too soon after the last settlement.
+async fn something_due(limiter: &RateLimiter, began: Instant) {
+    match &limiter.due {
+        Some(due) => {
+            due.notified().await;
+            sleep_until(began + INTERVAL_DUE).await;
         }
         None => std::future::pending().await,
     }
@@ -185,4 +185,25 @@ async fn in_time<T>(work: impl Future<Output = redis::RedisResult<T>>) -> redis:
     timeout(PATIENCE, work)
         .await
         .unwrap_or_else(|_elapsed| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Store;
+    use crate::secret::Secret;
+
+    #[test]
+    fn only_an_address_of_redis_is_a_store_and_its_password_is_not_shown() {
+        let store = |url: &str| Store::from_setting(Some(&Secret::new(url)));
+        assert!(Store::from_setting(None).unwrap().is_none());
+        assert!(store("").unwrap().is_none() && store("memory").unwrap().is_none());
+        for good in ["redis://127.0.0.1", "redis://user:geheim@redis.internal:6380/3", "rediss://redis.internal"] {
+            assert!(store(good).unwrap().is_some(), "{good}");
+        }
+        for wrong in ["http://geheim@a", "redis://:geheim@", "redis://u:geheim@h:99999", "local", "unix:///tmp/a"] {
+            let error = store(wrong).unwrap_err().to_string();
+            assert!(error.contains("RATE_LIMIT_STORE") && !error.contains("geheim"), "{wrong}: {error}");
+        }
+        assert!(!format!("{:?}", store("redis://u:geheim@h").unwrap()).contains("geheim"));
+    }
 }

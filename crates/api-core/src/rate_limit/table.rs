@@ -59,6 +59,11 @@ impl Tally {
         Standing { limit, used: self.used(), reset_s: (self.window + 1) * window.seconds() }
     }
 
+    /// Whether the others should know soon: what they have not been told is much, beside what is left.
+    fn is_due(&self, limit: u64) -> bool {
+        self.used() <= limit && (self.own - self.told).saturating_mul(4) >= limit - self.used()
+    }
+
     fn untold(&self, window: u64) -> Option<Share> {
         (self.window == window && self.own > self.told).then(|| Share {
             window,
@@ -83,8 +88,8 @@ struct Counter {
 }
 
 impl Counter {
-    /// Every request counts, the refused ones too.
-    fn count(&mut self, limits: Limits, at: Moment) -> Counted {
+    /// Every request counts, the refused ones too. Says as well whether other processes should know of it soon.
+    fn count(&mut self, limits: Limits, at: Moment) -> (Counted, bool) {
         self.minute.turn(at.minute);
         self.hour.turn(at.hour);
         self.minute.own += 1;
@@ -93,6 +98,7 @@ impl Counter {
             minute: self.minute.standing(limits.per_minute, Window::Minute),
             hour: self.hour.standing(limits.per_hour, Window::Hour),
         };
+        let is_due = self.minute.is_due(limits.per_minute) || self.hour.is_due(limits.per_hour);
         let exceeded = if allowance.minute.is_exceeded() {
             Some((Window::Minute, allowance.minute, &mut self.minute))
         } else if allowance.hour.is_exceeded() {
@@ -105,7 +111,7 @@ impl Counter {
             let is_first = !std::mem::replace(&mut tally.refused, true);
             Exceeded { window, standing, retry_after_s: left_ms.div_ceil(1000).max(1), is_first }
         });
-        Counted { allowance, exceeded, at_s: at.ms / 1000 }
+        (Counted { allowance, exceeded, at_s: at.ms / 1000 }, is_due)
     }
 }
 
@@ -155,7 +161,8 @@ impl Table {
         }
     }
 
-    pub(super) fn count(&self, name: &str, limits: Limits, at: Moment) -> Counted {
+    /// Counts a request, and says whether other processes should know of it soon.
+    pub(super) fn count(&self, name: &str, limits: Limits, at: Moment) -> (Counted, bool) {
         let hash = usize::try_from(self.hasher.hash_one(name) >> 32).unwrap_or_default();
         let mut shard = lock(&self.shards[hash % SHARDS]);
         let Shard { counters, shared, swept } = &mut *shard;

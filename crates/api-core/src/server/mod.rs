@@ -10,7 +10,7 @@ mod pages;
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::{
-    App, HttpServer,
+    App, HttpRequest, HttpServer,
     dev::ServerHandle,
     middleware::{NormalizePath, TrailingSlash, from_fn},
     web,
@@ -28,6 +28,9 @@ use front::Front;
 
 /// How long all that runs may take to end once the server stops: half of it for background work, half for requests.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// As who the control plane is told what a process saw.
+const RECORDER: &str = "platform";
 
 /// What one listener serves.
 #[derive(Debug)]
@@ -69,9 +72,16 @@ pub fn start(platform: &Arc<Platform>, mounts: Vec<Mount>, workers: Vec<Worker>)
         running.handles.push(server.handle());
         running.servers.spawn(server);
     }
+    let (sessions, stop) = (Arc::clone(platform), running.stop.clone());
+    running.workers.spawn(async move { sessions.auth.sessions().follow(stop).await });
     for worker in workers {
         running.workers.spawn(worker(running.stop.clone()));
     }
+    let recording = (Arc::clone(platform), running.stop.clone());
+    running.workers.spawn(async move {
+        let (platform, stop) = recording;
+        platform.access.run(&platform.control_plane(RECORDER), &stop).await;
+    });
     {
         let (platform, stop) = (Arc::clone(platform), running.stop.clone());
         running.workers.spawn(async move {
@@ -94,6 +104,9 @@ impl Server {
         if tokio::time::timeout(DRAIN / 2, self.workers.wait()).await.is_err() {
             tracing::warn!("some background work did not end in time; its leases run out by themselves");
         }
+        // The listeners stay while requests run, since the control plane, which is told of them, may be behind one.
+        self.platform.quiet(DRAIN / 2).await;
+        self.platform.access.finish(&self.platform.control_plane(RECORDER)).await;
         join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
         self.servers.wait().await;
     }
@@ -114,6 +127,12 @@ pub fn asked_to_stop() -> std::io::Result<impl Future<Output = ()> + Send> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+/// The label of the service that a request has reached; empty for what no service answers.
+pub(crate) fn service_of(request: &HttpRequest) -> &'static str {
+    let front = request.app_data::<web::Data<Front>>();
+    front.zip(request.match_pattern()).map_or("", |(front, template)| front.service_of(&template))
 }
 
 /// The routes for our own services.

@@ -32,6 +32,28 @@ async fn a_key_comes_in_either_header_and_the_first_counts() {
 }
 
 #[tokio::test]
+async fn keys_of_both_forms_come_in_either_header() {
+    let tiny = Tiny::start(&[]).await;
+    let key = format!("ains_{}", "k".repeat(43));
+    tiny.keys.add(&key, &[Role::Service], &["agents:read"]);
+    let client = tiny.client();
+    for by in [client.bearer(&key), client.header("x-api-key", &key)] {
+        assert!(caller(&by.get(PATH).await).starts_with("key_"));
+    }
+    let before = tiny.keys.asked();
+    let (shorter, longer, upper) = (&key[..47], format!("{key}k"), key.replacen("ains_", "AINS_", 1));
+    for bad in [shorter, &longer, &upper, &key[5..]] {
+        client.bearer(bad).get(PATH).await.error(401, "AUTHENTICATION_ERROR.INVALID_TOKEN");
+    }
+    assert_eq!(tiny.keys.asked(), before);
+    let other = key.replacen("_k", "_K", 1);
+    for _ in 0..3 {
+        client.bearer(&other).get(PATH).await.error(401, "AUTHENTICATION_ERROR.INVALID_TOKEN");
+    }
+    assert_eq!(tiny.keys.asked(), before + 1);
+}
+
+#[tokio::test]
 async fn what_is_no_credential_is_told_from_none() {
     let tiny = Tiny::start(&[]).await;
     let client = tiny.client();

@@ -166,3 +166,47 @@ async fn an_internal_error_tells_nothing_of_its_cause() {
         assert!(!answer.text.contains("SELECT") && !answer.text.contains("test"), "{}", answer.text);
     }
 }
+
+/// What the server sends back on a connection of its own, until it closes it.
+async fn spoken(tiny: &Tiny, request: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let address = tiny.client().base_url().trim_start_matches("http://").to_owned();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).to_lowercase()
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_answered_with_nothing_and_the_connection_ends() {
+    let tiny = Tiny::start(&[]).await;
+    let many: String = (0..97).map(|number| format!("x-{number}: y\r\n")).collect();
+    for (request, status) in [
+        (format!("GET /health HTTP/1.1\r\nhost: x\r\n{many}\r\n"), "400"),
+        ("no request at all\r\n\r\n".to_owned(), "400"),
+        ("GET /health HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_owned(), "400"),
+    ] {
+        let answer = spoken(&tiny, &request).await;
+        assert!(answer.starts_with(&format!("http/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("content-length: 0") && answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+    // A head that is too large, but not too large to be read, is answered like everything else.
+    let large =
+        format!("GET /health HTTP/1.1\r\nhost: x\r\nx-large: {}\r\nconnection: close\r\n\r\n", "y".repeat(60_000));
+    let answer = spoken(&tiny, &large).await;
+    assert!(answer.starts_with("http/1.1 431 ") && answer.contains("x-content-type-options: nosniff"), "{answer}");
+}
+
+#[tokio::test]
+async fn caches_keep_the_answers_to_different_pages_apart() {
+    let tiny = Tiny::start(&[("CORS_ALLOWED_ORIGINS", "https://a.example")]).await;
+    for client in [tiny.client(), tiny.client().header("origin", "https://a.example")] {
+        assert_eq!(client.get("/health").await.header("vary"), "Origin");
+    }
+    let page = tiny.admin().header("origin", "https://a.example");
+    let exposed = page.get("/api/v1/things/a").await.header("access-control-expose-headers").to_lowercase();
+    for name in ["x-ratelimit-remaining-hour", "ratelimit", "retry-after", "x-request-id"] {
+        assert!(exposed.split(", ").any(|exposed| exposed == name), "{name}");
+    }
+}

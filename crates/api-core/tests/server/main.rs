@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod access;
 mod credentials;
 mod database;
 mod doors;
@@ -9,6 +10,7 @@ mod headers;
 mod idempotency;
 mod limits;
 mod order;
+mod shared_limits;
 mod tiny;
 mod trust;
 

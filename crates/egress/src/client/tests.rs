@@ -1,5 +1,10 @@
 use std::{
     future::Future,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -8,8 +13,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{Client, Error, Limits, Request};
-use crate::policy::{Policy, Refusal};
+use super::{Client, Connections, Error, Limits, Request};
+use crate::{
+    lookup::{Found, Lookup},
+    policy::{Policy, Refusal},
+};
 
 /// Answers every connection with `answer` and returns the address, `127.0.0.1:port`.
 async fn server<F, R>(answer: F) -> String
@@ -236,4 +244,109 @@ async fn a_peer_without_tls_is_unreachable_over_https() {
     });
     let error = open_client().send(Request::get(format!("https://{address}/"))).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable), "{error:?}");
+}
+
+/// Gives out one address after the other, as whoever owns a domain may.
+#[derive(Debug)]
+struct Changing(Mutex<Vec<IpAddr>>);
+
+impl Changing {
+    fn new(addresses: &[&str]) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(addresses.iter().rev().map(|address| address.parse().unwrap()).collect())))
+    }
+
+    fn left(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+impl Lookup for Changing {
+    fn lookup(&self, _: String) -> Found {
+        let address = self.0.lock().unwrap().pop().unwrap();
+        Box::pin(async move { Ok(vec![address]) })
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_address_is_judged_at_each_connection_and_looked_up_once_for_it() {
+    let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            head_of(&mut stream).await;
+            stream.write_all(with_body("outside").as_bytes()).await.ok();
+        }
+    });
+    // 127.0.0.2 plays the public address; what the name says next is inside.
+    let names = Changing::new(&["127.0.0.2", "127.0.0.1", "169.254.169.254", "10.0.0.1"]);
+    let connections = Connections { lookup: Arc::clone(&names) as Arc<dyn Lookup>, ..Connections::default() };
+    let client = Client::connecting(Policy::new(false, "127.0.0.2").unwrap(), limits(), &connections).unwrap();
+    let url = format!("http://rebinding.example:{port}/");
+    assert_eq!(client.send(Request::get(&url)).await.unwrap().body, "outside");
+    assert_eq!(names.left(), 3);
+    for _ in 0..3 {
+        let error = client.deliver(Request::post(&url), Duration::from_secs(5)).await.unwrap_err();
+        assert!(matches!(error, Error::Refused(Refusal::Address)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_is_its_status_however_long_the_answer_goes_on() {
+    let address = server(|mut stream, _| async move {
+        stream.write_all(b"HTTP/1.1 202 Accepted\r\ntransfer-encoding: chunked\r\n\r\n").await.ok();
+        let chunk = format!("64\r\n{}\r\n", "x".repeat(100));
+        while stream.write_all(chunk.as_bytes()).await.is_ok() {}
+    })
+    .await;
+    let request = Request::post(format!("http://{address}/"));
+    assert_eq!(open_client().deliver(request, Duration::from_secs(5)).await.unwrap(), 202);
+}
+
+#[tokio::test]
+async fn a_delivery_does_not_wait_for_a_body_that_never_comes() {
+    let address = server(|mut stream, _| async move {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await.ok();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let started = Instant::now();
+    let request = Request::post(format!("http://{address}/"));
+    assert_eq!(open_client().deliver(request, Duration::from_secs(20)).await.unwrap(), 200);
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_status_after_the_time_has_not_come() {
+    let address = server(|mut stream, _| async move {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        stream.write_all(with_body("late").as_bytes()).await.ok();
+    })
+    .await;
+    let request = Request::post(format!("http://{address}/"));
+    let error = open_client().deliver(request, Duration::from_millis(100)).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_delivery_with_a_short_answer_keeps_its_connection() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    let address = server(move |mut stream, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            loop {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.ok();
+                if head_of(&mut stream).await.is_empty() {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    let client = open_client();
+    for _ in 0..5 {
+        let request = Request::post(format!("http://{address}/"));
+        assert_eq!(client.deliver(request, Duration::from_secs(5)).await.unwrap(), 200);
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }

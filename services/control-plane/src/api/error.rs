@@ -3,7 +3,10 @@
 use api_core::error::ApiError;
 use api_types::error::Code;
 
-use crate::domain::keys;
+use crate::domain::{
+    events::{live, report},
+    keys, users,
+};
 
 impl From<keys::Error> for ApiError {
     fn from(error: keys::Error) -> Self {
@@ -16,6 +19,48 @@ impl From<keys::Error> for ApiError {
             }
             keys::Error::NotFound(id) => Self::not_found("Key", &id),
             keys::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<report::Error> for ApiError {
+    fn from(error: report::Error) -> Self {
+        match error {
+            report::Error::OwnFamily(_) => Self::new(Code::ForbiddenResource, error.to_string()),
+            report::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<live::Error> for ApiError {
+    fn from(error: live::Error) -> Self {
+        match error {
+            live::Error::Full => Self::unavailable(&error.to_string()),
+            live::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<users::Error> for ApiError {
+    fn from(error: users::Error) -> Self {
+        use users::Error;
+        let message = error.to_string();
+        match error {
+            Error::InvalidCredentials => Self::new(Code::InvalidCredentials, message),
+            Error::Throttled { retry_after_s } => Self::new(Code::TooManyRequests, message).retry_after(retry_after_s),
+            Error::MayNotRegister => Self::new(Code::InsufficientPermissions, message),
+            Error::Taken { field, .. } => Self::field(Code::DuplicateResource, field, format!("{field} {message}")),
+            Error::NotFound(id) => Self::not_found("User", &id),
+            Error::NoUser | Error::Outdated { .. } | Error::LastAdministrator => {
+                Self::new(Code::ResourceConflict, message)
+            }
+            Error::WrongPassword => Self::field(Code::InvalidFormat, "current_password", message),
+            Error::InvalidToken => Self::new(Code::InvalidToken, message),
+            Error::ExpiredToken => Self::new(Code::ExpiredToken, message),
+            Error::RevokedToken => Self::new(Code::RevokedToken, message),
+            Error::Busy => Self::unavailable(&message),
+            Error::Hash(source) | Error::Sign(source) => Self::internal(source),
+            Error::Store(error) => error.into(),
         }
     }
 }

@@ -235,6 +235,7 @@ pub(crate) fn replace_secret(
 pub(crate) fn make_administrator(conn: &mut PgConnection, id: &KeyId, secret_sha256: &str) -> QueryResult<()> {
     diesel::update(keys::table.find(id))
         .set((
+            keys::form.eq(KeyForm::Native.as_str()),
             keys::secret_sha256.eq(secret_sha256),
             keys::previous_sha256.eq(None::<String>),
             keys::previous_until.eq(None::<DateTime<Utc>>),

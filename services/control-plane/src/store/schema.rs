@@ -27,17 +27,3 @@ diesel::table! {
         token_sha256 -> Nullable<Text>,
     }
 }
-
-diesel::table! {
-    events (id) {
-        seq -> BigInt,
-        id -> Uuid,
-        kind -> Text,
-        aggregate -> Text,
-        service -> Text,
-        actor -> Nullable<Text>,
-        request_id -> Nullable<Text>,
-        at -> Timestamptz,
-        payload -> Jsonb,
-    }
-}

@@ -106,6 +106,51 @@ async fn of_several_that_start_at_once_one_prints_a_token_and_it_is_good_at_all_
 }
 
 #[tokio::test]
+async fn the_token_makes_the_first_key_on_the_ains_door_too() {
+    let rig = Rig::bare(&[]).await;
+    let token = token(&rig);
+    let client = rig.service.client();
+    let body = json!({"client_id": "ops", "name": "first", "scopes": ["agents:read"], "rate_limit_per_minute": 500});
+    // On this endpoint and in this header alone.
+    client.header("x-api-key", &token).get("/ains/api-keys").await.ains_error(401, "INVALID_API_KEY");
+    client.bearer(&token).post("/ains/api-keys", &body).await.ains_error(401, "INVALID_API_KEY");
+    let wrong = token.chars().rev().collect::<String>();
+    client.header("x-api-key", &wrong).post("/ains/api-keys", &body).await.ains_error(401, "INVALID_API_KEY");
+    let first = client.header("x-api-key", &token);
+    first.post("/ains/api-keys", &json!({})).await.ains_error(400, "MISSING_REQUIRED_FIELD");
+    let made = first.post("/ains/api-keys", &body).await.ains(201);
+    assert_eq!((&made["scopes"], &made["client_id"]), (&json!(["*"]), &json!("ops")));
+    assert_eq!(made["rate_limit_per_minute"], 500);
+    // It is an administrator's, so that it stays.
+    let admin = client.header("x-api-key", made["api_key"].as_str().unwrap());
+    admin.post("/ains/api-keys", &body).await.ains(201);
+    let path = format!("/ains/api-keys/{}", made["key_id"].as_str().unwrap());
+    assert_eq!(admin.delete(&path).await.status, 409);
+    for body in [body, json!({})] {
+        first.post("/ains/api-keys", &body).await.ains_error(401, "INVALID_API_KEY");
+    }
+    client.post(PATH, &json!({"bootstrap_token": token})).await.error(409, "CONFLICT_ERROR.DUPLICATE_RESOURCE");
+    assert!(!rig.everything_stored().contains(made["api_key"].as_str().unwrap()));
+}
+
+#[tokio::test]
+async fn of_sixteen_at_once_on_both_doors_one_gets_the_key() {
+    let rig = Rig::bare(&[]).await;
+    let (client, token) = (rig.service.client(), token(&rig));
+    let (native, ains) = (json!({"bootstrap_token": token}), json!({"client_id": "c", "name": "n"}));
+    let first = client.header("x-api-key", &token);
+    let answers =
+        join_all((0..16).map(|number| {
+            if number % 2 == 0 { client.post(PATH, &native) } else { first.post("/ains/api-keys", &ains) }
+        }))
+        .await;
+    let made = answers.iter().filter(|answer| answer.status == 201).count();
+    let refused = answers.iter().filter(|answer| matches!(answer.status, 401 | 409)).count();
+    assert_eq!((made, refused), (1, 15), "{answers:?}");
+    assert_eq!(rig.texts("SELECT id AS value FROM keys").len(), 1);
+}
+
+#[tokio::test]
 async fn a_restart_before_the_first_key_keeps_the_token() {
     let (db, tokens) = (TestDb::schema(Service::ControlPlane), Tokens::default());
     drop(on(&db, &[], &tokens).await);

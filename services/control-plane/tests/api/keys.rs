@@ -229,7 +229,9 @@ async fn lists_are_filtered_sorted_and_paged() {
     assert!(names(&admin.get(&same_time).await).contains(&"a".to_owned()));
     let page = admin.get(&format!("{PATH}?per_page=2&page=3")).await;
     assert_eq!(names(&page), ["B"]);
-    let expected = json!({"page": 3, "per_page": 2, "total": 5, "total_pages": 3, "has_next": false, "has_prev": true});
+    let expected = json!({
+        "page": 3, "per_page": 2, "total": 5, "total_pages": 3, "has_next": false, "has_prev": true, "offset": 4, "limit": 2,
+    });
     assert_eq!(page.meta()["pagination"], expected);
     assert!(!page.text.contains("secret"));
     // Those that were never used come last ascending and first descending.

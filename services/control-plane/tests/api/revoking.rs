@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Another administrator's key, which no caller can make.
-const SECOND: &str = "INSERT INTO keys (id, name, secret_sha256, roles, permissions, client_id, created_at) \
+pub(crate) const SECOND: &str = "INSERT INTO keys (id, name, secret_sha256, roles, permissions, client_id, created_at) \
                       VALUES ('second', 'second', '', '{admin}', '{*}', 'second', now())";
 
 #[tokio::test]

@@ -24,10 +24,9 @@ pub(super) async fn list_modes(call: Call<SkillsRead>) -> Result<Reply, ApiError
     let query = call.list_query(&SPEC)?;
     let all = modes::all();
     let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
-    let size = usize::try_from(query.per_page).unwrap_or(1);
-    let page = usize::try_from(query.page - 1).unwrap_or(usize::MAX);
-    let rows = all.chunks(size).nth(page).unwrap_or_default();
-    Reply::page(&rows, Pagination::new(query.page, query.per_page, total))
+    let count = |rows: i64| usize::try_from(rows).unwrap_or(usize::MAX);
+    let rows: Vec<&Mode> = all.iter().skip(count(query.offset)).take(count(query.limit)).collect();
+    Reply::page(&rows, Pagination::at(query.offset, query.limit, total))
 }
 
 /// Read one of the ways to generate skills.

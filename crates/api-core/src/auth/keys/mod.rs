@@ -9,7 +9,7 @@ mod tests;
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use api_client::control_plane::ControlPlane;
@@ -27,8 +27,8 @@ use self::{
     misses::Misses,
     presented::Presented,
 };
-use super::{expired_token, invalid_token};
-use crate::error::ApiError;
+use super::{expired_token, invalid_token, malformed_token};
+use crate::{access, error::ApiError};
 
 /// Keys that are not known yet are looked up so many at a time; the others wait in turn.
 const LOOKUPS_AT_ONCE: usize = 32;
@@ -77,13 +77,14 @@ impl Keys {
 
     /// The record of the key that `token` is; `from` is the address that presents it.
     pub(super) async fn check(&self, token: &str, from: &str) -> Result<Arc<KeyRecord>, ApiError> {
-        let presented = Presented::read(token).ok_or_else(invalid_token)?;
+        let presented = Presented::read(token).ok_or_else(malformed_token)?;
         let record = self.record(&presented, from).await?.ok_or_else(invalid_token)?;
         let now = Utc::now();
         // Whatever the key's state: it is told only to holders of the secret.
         if !presented.opens(&record, now) {
             return Err(invalid_token());
         }
+        access::used(&record);
         if record.revoked_at.is_some() {
             return Err(ApiError::new(Code::RevokedToken, "The credential has been revoked"));
         }
@@ -94,7 +95,7 @@ impl Keys {
     }
 
     async fn record(&self, presented: &Presented<'_>, from: &str) -> Result<Option<Arc<KeyRecord>>, ApiError> {
-        let ask = match self.memory.recall(presented) {
+        let ask = match self.memory.recall(presented, Instant::now()) {
             Recalled::Known(record) => return Ok(Some(record)),
             Recalled::Refused => return Ok(None),
             Recalled::Ask(ask) => ask,
@@ -110,7 +111,7 @@ impl Keys {
         let turn = tokio::time::timeout(LOOKUP_WAIT, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(cannot_check()) };
         // Somebody else may have asked in the meantime.
-        match self.memory.recall(presented) {
+        match self.memory.recall(presented, Instant::now()) {
             Recalled::Known(record) => Ok(Some(record)),
             Recalled::Refused => Ok(None),
             Recalled::Ask(ask) => self.ask(presented, from, ask).await,
@@ -120,10 +121,10 @@ impl Keys {
     async fn ask(&self, presented: &Presented<'_>, from: &str, ask: Ask) -> Result<Option<Arc<KeyRecord>>, ApiError> {
         match self.source.find(presented.lookup()).await {
             Ok(Some(record)) => {
-                let record = self.memory.remember(record, &ask);
+                let record = self.memory.remember(record, &ask, Instant::now());
                 if !presented.opens(&record, Utc::now()) {
                     self.misses.count(from, now_s());
-                    self.memory.refuse(presented, &ask);
+                    self.memory.refuse(presented, &ask, Instant::now());
                 }
                 Ok(Some(record))
             }
@@ -132,17 +133,21 @@ impl Keys {
                     self.memory.remove(&stale.id);
                 }
                 self.misses.count(from, now_s());
-                self.memory.refuse(presented, &ask);
+                self.memory.refuse(presented, &ask, Instant::now());
                 Ok(None)
             }
             // Keys that were seen before go on working while the control plane is away.
             Err(error) => match ask.stale {
                 Some(stale) => {
                     tracing::warn!(error = %error, "using a remembered key");
-                    self.memory.nobody_answers(&stale);
+                    self.memory.nobody_answers(&stale, Instant::now());
                     Ok(Some(stale))
                 }
-                None => Err(cannot_check().caused_by(error)),
+                // A wrong secret of a known key is as wrong as ever.
+                None => match self.memory.named(presented) {
+                    Some(other) => Ok(Some(other)),
+                    None => Err(cannot_check().caused_by(error)),
+                },
             },
         }
     }

@@ -28,7 +28,7 @@ fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
 
-fn record(token: &str) -> KeyRecord {
+pub(super) fn record(token: &str) -> KeyRecord {
     let (id, form, secret) = match token.split_once('.') {
         Some((id, secret)) => (id.to_owned(), KeyForm::Native, secret),
         None => (format!("key_{}", &digest(token)[..8]), KeyForm::Ains, token),
@@ -128,6 +128,7 @@ async fn a_known_key_of_either_form_is_asked_for_once_and_survives_an_outage() {
     for token in [NATIVE, &ains('A')] {
         assert_eq!(code(&keys, token).await, None);
     }
+    assert_eq!(code(&keys, "known.wrong").await, Some(Code::InvalidToken));
     for unknown in ["other.right", &ains('B')] {
         assert_eq!(code(&keys, unknown).await, Some(Code::ServiceUnavailable));
     }
