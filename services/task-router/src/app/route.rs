@@ -232,7 +232,8 @@ fn assign(
     for (head, index) in chosen {
         let Some(row) = rows.get(*index).filter(|row| agents.contains(&row.agent_id)) else { continue };
         // Nothing else can have happened to it: it is held since it was read as waiting.
-        let Ok(Some(outcome)) = step(&head.task(), Command::Assign { worker: row.agent_id.as_str() }, now, leases) else {
+        let Ok(Some(outcome)) = step(&head.task(), Command::Assign { worker: row.agent_id.as_str() }, now, leases)
+        else {
             return Err(diesel::result::Error::RollbackTransaction);
         };
         if row.delivery != "pull" {

@@ -1,7 +1,7 @@
 //! The queues: tasks that wait for a worker, one queue for each capability.
 
-use chrono::{DateTime, Utc};
 use api_core::sql::sql;
+use chrono::{DateTime, Utc};
 use diesel::{
     QueryResult, QueryableByName, RunQueryDsl as _,
     sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
@@ -149,9 +149,11 @@ pub(crate) fn begin_routing(conn: &mut Conn, capability: &str) -> QueryResult<bo
         #[diesel(sql_type = Bool)]
         value: bool,
     }
-    let found: Found = sql("SELECT pg_try_advisory_xact_lock(hashtextextended('route ' || current_schema() || ' ' || $1, 0)) AS value")
-        .bind::<Text, _>(capability)
-        .get_result(conn)?;
+    let found: Found = sql(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended('route ' || current_schema() || ' ' || $1, 0)) AS value",
+    )
+    .bind::<Text, _>(capability)
+    .get_result(conn)?;
     Ok(found.value)
 }
 
@@ -237,15 +239,13 @@ pub(crate) fn capabilities(conn: &mut Conn, limit: i32) -> QueryResult<Vec<Strin
         #[diesel(sql_type = Text)]
         tag: String,
     }
-    let found: Vec<Found> = sql(
-        "WITH RECURSIVE queues AS (SELECT min(capability_required) AS tag FROM tasks \
+    let found: Vec<Found> = sql("WITH RECURSIVE queues AS (SELECT min(capability_required) AS tag FROM tasks \
          WHERE state = 'PENDING' AND blocked_by = 0 AND NOT is_parked \
          UNION ALL SELECT (SELECT min(capability_required) FROM tasks WHERE state = 'PENDING' AND blocked_by = 0 \
          AND NOT is_parked AND capability_required > queues.tag) FROM queues WHERE queues.tag IS NOT NULL) \
          SELECT q.tag FROM queues AS q WHERE q.tag IS NOT NULL AND EXISTS (SELECT FROM worker_tags AS t \
          JOIN workers AS w ON w.agent_id = t.agent_id WHERE t.tag = q.tag AND w.inactive_reason IS NULL \
-         AND w.current_load < w.max_concurrent_tasks) LIMIT $1",
-    )
+         AND w.current_load < w.max_concurrent_tasks) LIMIT $1")
     .bind::<Integer, _>(limit)
     .load(conn)?;
     Ok(found.into_iter().map(|row| row.tag).collect())
@@ -266,7 +266,12 @@ pub(crate) struct Crowd {
 }
 
 /// What stands before a task of a capability and priority; `ahead` is counted up to `limit`, and only when nobody is free.
-pub(crate) fn crowd(conn: &mut Conn, capability: &str, priority: i32, (now, limit): (DateTime<Utc>, i64)) -> QueryResult<Crowd> {
+pub(crate) fn crowd(
+    conn: &mut Conn,
+    capability: &str,
+    priority: i32,
+    (now, limit): (DateTime<Utc>, i64),
+) -> QueryResult<Crowd> {
     sql("SELECT w.is_free, w.capacity, CASE WHEN w.is_free THEN 0 ELSE (SELECT count(*) FROM (SELECT FROM tasks \
          WHERE capability_required = $1 AND state = 'PENDING' AND blocked_by = 0 AND NOT is_parked AND priority >= $2 LIMIT $4) \
          AS ahead) END AS ahead FROM (SELECT coalesce(bool_or(w.current_load < w.max_concurrent_tasks \
