@@ -11,6 +11,7 @@ mod floor;
 mod load;
 mod memory;
 mod search;
+mod webhooks;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -42,6 +43,8 @@ enum What {
     },
     /// 5,000 events a second from an outbox to the event log, against plain inserts of the same rows.
     Events,
+    /// Deliveries to webhooks: how many a second, and how soon.
+    Webhooks,
     /// Resident memory and start-up time of each service by itself.
     Memory,
     /// The bare handler itself.
@@ -95,6 +98,7 @@ fn main() -> anyhow::Result<()> {
             What::Read => agents::read(&target).await,
             What::Create => agents::create(&target).await,
             What::Events => events::run(&target).await,
+            What::Webhooks => webhooks::run(&target).await,
             What::Auth => auth::run(&target).await,
             What::Search { passages } => search::run(&target, passages).await,
             What::Floor => floor::serve(&target.database_url).await,

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-const SERVICES: &[&str] = &["agent-builder", "skill-builder", "knowledge-builder", "control-plane"];
+const SERVICES: &[&str] = &["agent-builder", "skill-builder", "knowledge-builder", "task-router", "control-plane"];
 const READY: Duration = Duration::from_secs(30);
 
 struct Running(Child);

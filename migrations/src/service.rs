@@ -60,6 +60,7 @@ services! {
     SkillBuilder: "skill-builder", "skill_builder";
     KnowledgeBuilder: "knowledge-builder", "knowledge_builder";
     ControlPlane: "control-plane", "control_plane";
+    TaskRouter: "task-router", "task_router";
 }
 
 impl Service {

@@ -122,19 +122,18 @@ impl Stack {
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> (u16, Value) {
-        self.ask(KEY, method, path, body, headers)
+        self.ask(KEY, (method, path), body, headers)
     }
 
     /// As the holder of another key or token.
     pub(crate) fn send_as(&self, token: &str, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
-        self.ask(token, method, path, body, &[])
+        self.ask(token, (method, path), body, &[])
     }
 
     fn ask(
         &self,
         token: &str,
-        method: Method,
-        path: &str,
+        (method, path): (Method, &str),
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> (u16, Value) {

@@ -25,4 +25,5 @@ pub mod secret;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub mod sql;
 pub mod telemetry;

@@ -15,6 +15,11 @@ macro_rules! codes {
         pub enum AinsCode { $($name),+ }
 
         impl AinsCode {
+            /// The code of that name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$name),)+ _ => None }
+            }
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }
@@ -112,6 +117,18 @@ pub struct AinsFailure {
     pub error: AinsErrorBody,
 }
 
+/// What the door speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    /// Of the API, as the `API-Version` header says.
+    pub version: String,
+    pub api_version: String,
+    /// Of the program.
+    pub build: String,
+    pub status: String,
+    pub deprecations: Vec<String>,
+}
+
 /// The part of a list that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
@@ -154,6 +171,12 @@ impl AinsPagination {
 #[must_use]
 pub fn new_id(prefix: &str) -> String {
     format!("{prefix}_{}", Uuid::now_v7().simple())
+}
+
+/// The id of that prefix for a UUID.
+#[must_use]
+pub fn id_of(prefix: &str, id: Uuid) -> String {
+    format!("{prefix}_{}", id.simple())
 }
 
 /// The UUID behind an id of that prefix; `None` for a text of another form.

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod kinds;
 pub mod knowledge;
 pub mod skills;
+pub mod tasks;
 pub mod time;
 pub mod users;
 pub mod webhooks;

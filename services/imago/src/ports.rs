@@ -10,6 +10,7 @@ pub(crate) struct Ports {
     pub(crate) agent_builder: u16,
     pub(crate) skill_builder: u16,
     pub(crate) knowledge_builder: u16,
+    pub(crate) task_router: u16,
     pub(crate) control_plane: u16,
     pub(crate) metrics: u16,
 }
@@ -22,6 +23,7 @@ struct Given {
     agent_builder_port: Option<u16>,
     skill_builder_port: Option<u16>,
     knowledge_builder_port: Option<u16>,
+    task_router_port: Option<u16>,
     control_plane_port: Option<u16>,
     metrics_port: Option<u16>,
 }
@@ -39,6 +41,7 @@ impl Ports {
                 agent_builder: 5000,
                 skill_builder: 5001,
                 knowledge_builder: 5002,
+                task_router: 5003,
                 control_plane: 5005,
                 metrics: 9090,
             },
@@ -47,7 +50,8 @@ impl Ports {
                 agent_builder: base + 1,
                 skill_builder: base + 2,
                 knowledge_builder: base + 3,
-                // 4 and 5 are the task router's and the chat's, 8 the Caxton door's.
+                task_router: base + 4,
+                // 5 is the chat's, 8 the Caxton door's.
                 control_plane: base + 6,
                 metrics: base + 9,
             },
@@ -58,6 +62,7 @@ impl Ports {
             agent_builder: given.agent_builder_port.unwrap_or(defaults.agent_builder),
             skill_builder: given.skill_builder_port.unwrap_or(defaults.skill_builder),
             knowledge_builder: given.knowledge_builder_port.unwrap_or(defaults.knowledge_builder),
+            task_router: given.task_router_port.unwrap_or(defaults.task_router),
             control_plane: given.control_plane_port.unwrap_or(defaults.control_plane),
             metrics: given.metrics_port.unwrap_or(defaults.metrics),
         })

@@ -29,6 +29,7 @@ pub(crate) struct Listeners {
     agent_builder: TcpListener,
     skill_builder: TcpListener,
     knowledge_builder: TcpListener,
+    task_router: TcpListener,
     control_plane: TcpListener,
     metrics: Option<TcpListener>,
 }
@@ -43,6 +44,7 @@ impl Listeners {
             agent_builder: bind(ports.agent_builder)?,
             skill_builder: bind(ports.skill_builder)?,
             knowledge_builder: bind(ports.knowledge_builder)?,
+            task_router: bind(ports.task_router)?,
             control_plane: bind(ports.control_plane)?,
             metrics: metrics.then(|| bind(ports.metrics)).transpose()?,
         })
@@ -80,11 +82,22 @@ pub(crate) fn start(
         platform: Arc::clone(platform),
         database_url: url(Schema::AgentBuilder)?,
     })?);
-    let all = vec![agent_builder.clone(), skill_builder.clone(), knowledge_builder.clone(), control_plane.clone()];
+    let task_router = add(task_router::start(task_router::Deps {
+        platform: Arc::clone(platform),
+        database_url: url(Schema::TaskRouter)?,
+    })?);
+    let all = vec![
+        agent_builder.clone(),
+        skill_builder.clone(),
+        knowledge_builder.clone(),
+        task_router.clone(),
+        control_plane.clone(),
+    ];
     let mut mounts = vec![
         own(listeners.agent_builder, agent_builder),
         own(listeners.skill_builder, skill_builder),
         own(listeners.knowledge_builder, knowledge_builder),
+        own(listeners.task_router, task_router),
         own(listeners.control_plane, control_plane),
         Mount { listener: listeners.public, label: "imago", services: all, internal: false, metrics_only: false },
     ];

@@ -95,6 +95,7 @@ fn with_defaults(settings: &Settings, ports: &Ports) -> Result<Settings, Failure
         ("agent_builder_url", own(ports.agent_builder)),
         ("skill_builder_url", own(ports.skill_builder)),
         ("knowledge_builder_url", own(ports.knowledge_builder)),
+        ("task_router_url", own(ports.task_router)),
         ("control_plane_url", own(ports.control_plane)),
     ];
     let loopback = ["127.0.0.1", "localhost", "::1"].contains(&core.imago_bind.as_str());
@@ -132,6 +133,7 @@ fn variables(settings: &Settings, ports: &Ports, bind: &str, admin_url: &str) ->
         ("AGENT_BUILDER_URL", url(ports.agent_builder)),
         ("SKILL_BUILDER_URL", url(ports.skill_builder)),
         ("KNOWLEDGE_BUILDER_URL", url(ports.knowledge_builder)),
+        ("TASK_ROUTER_URL", url(ports.task_router)),
         ("CONTROL_PLANE_URL", url(ports.control_plane)),
         ("METRICS_URL", url(ports.metrics)),
     ]);

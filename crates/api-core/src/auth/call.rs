@@ -120,6 +120,16 @@ impl<P: Permission> Call<P> {
         input::parse(&bytes).map(Body)
     }
 
+    /// Reads a JSON object, and the text that it was written as.
+    ///
+    /// # Errors
+    /// As [`Call::body`].
+    pub async fn body_and_text(&mut self) -> Result<(Body, String), ApiError> {
+        let bytes = self.json_bytes().await?;
+        let body = input::parse(&bytes).map(Body)?;
+        Ok((body, String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
     /// Reads a JSON object; no body at all is an empty one.
     ///
     /// # Errors

@@ -57,6 +57,18 @@ permissions! {
     ObservabilityRead = ["observability:read"];
     ObservabilityWrite = ["observability:write"];
     KeysManage = ["keys:manage"];
+    TasksRead = ["tasks:read"];
+    TasksWrite = ["tasks:write"];
+    /// Many at once: a larger body.
+    TaskBatchWrite = ["tasks:write"] { const BODY: BodyLimit = BodyLimit::AinsBatch; };
+    /// Workers see their own tasks without the right to read.
+    TasksSee = ["tasks:read", "tasks:execute"];
+    TasksExecute = ["tasks:execute"];
+    WorkflowsRead = ["workflows:read", "tasks:read"];
+    WorkflowsWrite = ["workflows:write", "tasks:write"];
+    TrustAdmin = ["trust:admin"];
+    /// What everybody may know.
+    Open = [] { const OPEN: bool = true; };
     WebhooksManage = ["webhooks:manage"];
     UsersManage = ["users:manage"];
     /// Every identified caller.

@@ -7,21 +7,37 @@ use api_types::{
     time,
 };
 use chrono::Utc;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{context, error::ApiError};
 
-pub(super) fn render(error: &ApiError) -> HttpResponse {
+/// What this door says of an error, and with which status.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub code: String,
+    pub status: u16,
+    pub message: String,
+    pub details: Map<String, Value>,
+}
+
+/// An error as this door tells it, for handlers that answer some errors among other things.
+#[must_use]
+pub fn told(error: &ApiError) -> Told {
     let (code, status) = code_of(error);
     let mut details = error.extras().clone();
     if let Some(first) = blamed(error).first() {
         details.insert("field".to_owned(), first.field.as_str().into());
         details.insert("errors".to_owned(), blamed(error).iter().map(problem).collect());
     }
+    Told { code: code.to_owned(), status, message: message(error).to_owned(), details }
+}
+
+pub(super) fn render(error: &ApiError) -> HttpResponse {
+    let Told { code, status, message, details } = told(error);
     let body = AinsFailure {
         error: AinsErrorBody {
-            code: code.to_owned(),
-            message: message(error).to_owned(),
+            code,
+            message,
             details,
             timestamp: time::format(Utc::now()),
             request_id: context::request_id(),

@@ -1,7 +1,7 @@
 //! Doors: the published APIs that one set of services answers. A path belongs to one door, and each door has its own
 //! way to name a request, to say what went wrong, and to mark its answers.
 
-mod ains;
+pub mod ains;
 mod native;
 
 use actix_web::HttpResponse;

@@ -8,7 +8,8 @@ use api_types::events::Event;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use diesel::{
     ExpressionMethods as _, Insertable, PgConnection, QueryDsl as _, QueryResult, QueryableByName, RunQueryDsl as _,
-    sql_query, sql_types::BigInt,
+    sql_query,
+    sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use crate::{
     context::{self, Origin},
     db,
+    sql::sql,
 };
 
 /// The most that a batch takes as JSON, unless a single event is larger. Every internal route takes bodies of this size.
@@ -122,6 +124,49 @@ pub fn push(
         payload,
     };
     diesel::insert_into(outbox::table).values(new).execute(conn)?;
+    db::note_event();
+    Ok(())
+}
+
+/// An event among several that are written together.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    pub kind: &'static str,
+    pub aggregate: String,
+    pub payload: Value,
+}
+
+const PUSH_ALL: &str = "INSERT INTO outbox \
+    (id, kind, aggregate, actor, client_id, request_id, ip_address, user_agent, trace_id, at, payload) \
+    SELECT n.id, n.kind, n.aggregate, $1, n.client_id, $2, $3, $4, $5, $6, n.payload::jsonb \
+    FROM unnest($7, $8, $9, $10, $11) WITH ORDINALITY AS n(id, kind, aggregate, client_id, payload, number) ORDER BY n.number";
+
+/// As [`push`], for several events in their order.
+///
+/// # Errors
+/// Those of the database.
+pub fn push_all(conn: &mut PgConnection, actor: Option<&str>, events: &[NewEvent]) -> QueryResult<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let origin = context::origin();
+    let client = |event: &NewEvent| {
+        let named = event.payload.get("client_id").and_then(Value::as_str).map(str::to_owned);
+        named.or_else(|| origin.client_id.clone())
+    };
+    sql(PUSH_ALL)
+        .bind::<Nullable<Text>, _>(actor)
+        .bind::<Nullable<Text>, _>(origin.request_id.as_deref())
+        .bind::<Nullable<Text>, _>(origin.ip_address.as_deref())
+        .bind::<Nullable<Text>, _>(origin.user_agent.as_deref())
+        .bind::<Nullable<Text>, _>(origin.trace_id.as_deref())
+        .bind::<Timestamptz, _>(Utc::now().trunc_subsecs(3))
+        .bind::<Array<SqlUuid>, _>(events.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(events.iter().map(|event| event.kind).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(events.iter().map(|event| event.aggregate.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(events.iter().map(client).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(events.iter().map(|event| event.payload.to_string()).collect::<Vec<_>>())
+        .execute(conn)?;
     db::note_event();
     Ok(())
 }

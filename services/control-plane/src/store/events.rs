@@ -27,7 +27,7 @@ use crate::domain::{
 const COLUMNS: &str = "seq, id, at, recorded_at, kind, level, message, service, user_id, agent_id, workflow_id, tool_id, \
                        execution_id, trace_id, request_id, \
                        CASE WHEN service ^@ 'external:' OR jsonb_typeof(payload) <> 'object' THEN payload \
-                       ELSE payload - ARRAY['result_data', 'error_message'] END AS payload";
+                       ELSE payload - ARRAY['result_data', 'error_message', 'caxton'] END AS payload";
 
 #[derive(QueryableByName)]
 struct Row {

@@ -29,7 +29,7 @@ pub(crate) fn used(key: &str, at: &str, succeeded: u32) -> Value {
     })
 }
 
-fn refused(at: &str, why: Value) -> Value {
+fn refused(at: &str, why: &Value) -> Value {
     json!({
         "at": at, "why": why, "service": "agentbuilder", "method": "GET", "route": "/ains/tasks",
         "ip_address": "192.0.2.7", "request_id": "r", "times": 1,
@@ -101,14 +101,14 @@ async fn uses_of_a_key_in_a_minute_are_one_row_whoever_reports_them() {
 async fn each_rejected_credential_is_a_row_and_of_a_window_the_first() {
     let rig = Rig::start(&[]).await;
     let at = "2026-01-01T10:00:01.000Z";
-    let rejected = refused(at, json!({"kind": "credential", "reason": "unknown"}));
+    let rejected = refused(at, &json!({"kind": "credential", "reason": "unknown"}));
     let minute = |at: &str| {
-        let mut over = refused(at, json!({"kind": "rate", "window": "per_minute", "limit": 3}));
+        let mut over = refused(at, &json!({"kind": "rate", "window": "per_minute", "limit": 3}));
         over["principal_id"] = json!("k_1");
         over["client_id"] = json!("acme");
         over
     };
-    let scope = refused(at, json!({"kind": "permission", "required_scope": "tasks:write"}));
+    let scope = refused(at, &json!({"kind": "permission", "required_scope": "tasks:write"}));
     tell(&rig, 1, json!([]), json!([rejected, rejected, minute(at), minute("2026-01-01T10:00:02.000Z"), scope])).await;
     tell(&rig, 2, json!([]), json!([minute("2026-01-01T10:00:30.000Z"), minute("2026-01-01T10:01:00.000Z")])).await;
     let admin = rig.admin();
@@ -194,7 +194,7 @@ async fn rows_are_found_by_what_they_say_and_paged() {
     let rig = Rig::start(&[]).await;
     let minutes: Vec<Value> =
         (10..20).map(|minute| used("k_1", &format!("2026-01-01T10:{minute}:00.000Z"), 1)).collect();
-    let rejected = refused("2026-01-02T23:59:59.999Z", json!({"kind": "credential", "reason": "missing"}));
+    let rejected = refused("2026-01-02T23:59:59.999Z", &json!({"kind": "credential", "reason": "missing"}));
     tell(&rig, 1, json!(minutes), json!([rejected])).await;
     let admin = rig.admin();
     let page = admin.get(&format!("{LOGS}?client_id=client-k_1&limit=3&offset=2")).await.ains(200);

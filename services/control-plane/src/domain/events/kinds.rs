@@ -1,47 +1,11 @@
 //! What a kind of event says by its name alone.
 
-use api_types::events::Level;
-
-/// The families that only our own services write.
-const OWN: &[&str] = &[
-    "user",
-    "agent",
-    "workflow",
-    "tool",
-    "skill",
-    "constraint",
-    "prompt",
-    "model",
-    "secret",
-    "template",
-    "alert",
-    "webhook",
-    "api_connection",
-    "integration",
-    "system",
-    "task",
-    "chain",
-    "chat",
-    "thread",
-    "message",
-    "conversation",
-    "skills",
-    "knowledge",
-    "document",
-    "key",
-];
-
-/// The families that only those who may read the audit log are shown.
-pub(crate) const CONFIDENTIAL: &[&str] = &["user", "key", "secret"];
-
-/// The first part of a kind: `agent` of `agent.ready`.
-pub(crate) fn family(kind: &str) -> &str {
-    kind.split('.').next().unwrap_or(kind)
-}
+pub(crate) use api_types::kinds::{AUDITED as CONFIDENTIAL, family_of as family};
+use api_types::{events::Level, kinds::FAMILIES};
 
 /// Whether only our own services write such events.
 pub(crate) fn is_own(kind: &str) -> bool {
-    OWN.contains(&family(kind))
+    FAMILIES.iter().any(|(name, _)| *name == family(kind))
 }
 
 /// Whether only those who may read the audit log are shown such events.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     AINS, NATIVE, deliveries, is_absent, make_ains, publish,
-    receiver::{Answer, Receiver},
+    receiver::{Answer, Got, Receiver},
     start, task,
 };
 use crate::{keys::make, rig::Rig};
@@ -184,7 +184,7 @@ async fn a_workers_webhook_is_its_owners() {
     ];
     publish(&rig.service, events).await;
     let got = inbox.wait(2).await;
-    assert_eq!(got.iter().map(|got| got.event()).collect::<Vec<_>>(), ["task.created", "agent.updated"]);
+    assert_eq!(got.iter().map(Got::event).collect::<Vec<_>>(), ["task.created", "agent.updated"]);
     assert_eq!(got[1].json()["data"]["display_name"], "W");
     deliveries(&acme, &made, |rows| rows.len() == 2).await;
 }

@@ -238,11 +238,22 @@ async fn old_deliveries_are_let_go_and_crowds_of_waiting_ones_are_thinned() {
          FROM generate_series(1, 6000);
          INSERT INTO webhook_deliveries (webhook_no, event_id, event, status, attempts, created_at)
          VALUES (7, '00000000-0000-7000-8000-000000000002', 'young', 'success', 1, now()),
-                (8, '00000000-0000-7000-8000-000000000002', 'orphan', 'pending', 0, now())",
+                (8, '00000000-0000-7000-8000-000000000002', 'orphan', 'pending', 0, now());
+         INSERT INTO webhooks
+             (id, door, client_id, url, events, authentication, active, sees_audited, created_by, created_at, updated_at)
+         VALUES ('wh_full', 'ains', 'c', 'https://a.example', '{task.created}', 'none', true, false, 'c', now(), now());
+         INSERT INTO webhook_deliveries (webhook_no, event_id, event)
+         SELECT no, '00000000-0000-7000-8000-000000000002', 'waiting' FROM webhooks, generate_series(1, 100002)",
     );
     // A worker looks for them as it starts.
     let again = rig::on(&rig.db, super::QUICK, &rig.tokens).await;
-    super::until(&rig, "SELECT event AS value FROM webhook_deliveries", &["young"]).await;
+    super::until(&rig, "SELECT event AS value FROM webhook_deliveries WHERE event <> 'waiting'", &["young"]).await;
     super::until(&rig, "SELECT right(id::text, 1) AS value FROM webhook_events", &["2"]).await;
+    // No lane: nobody delivers to it, and beyond a hundred thousand the oldest give way.
+    let given_up =
+        "SELECT concat_ws(' ', id - (SELECT min(id) FROM webhook_deliveries WHERE event = 'waiting'), error) AS value
+                    FROM webhook_deliveries WHERE event = 'waiting' AND status = 'failed' ORDER BY id";
+    let expected = ["0 too many deliveries were waiting", "1 too many deliveries were waiting"];
+    super::until(&rig, given_up, &expected).await;
     drop(again);
 }

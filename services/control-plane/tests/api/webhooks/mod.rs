@@ -32,11 +32,13 @@ async fn start(settings: &[(&str, &str)]) -> Rig {
 
 /// An event as a service hands it over.
 fn event(service: &str, kind: &str, payload: Value) -> Value {
-    json!({
+    let mut event = json!({
         "id": Uuid::now_v7(), "kind": kind, "aggregate": format!("test:{}", Uuid::now_v7()), "service": service,
         "actor": "somebody", "client_id": payload.get("client_id"), "request_id": null,
-        "at": api_types::time::format(chrono::Utc::now()), "payload": payload,
-    })
+        "at": api_types::time::format(chrono::Utc::now()),
+    });
+    event["payload"] = payload;
+    event
 }
 
 fn task(kind: &str, client: &str, number: usize) -> Value {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     CREATE, NATIVE, event, make_native, publish,
-    receiver::{Answer, Receiver},
+    receiver::{Answer, Got, Receiver},
     start, until,
 };
 use crate::keys::make;
@@ -83,7 +83,7 @@ async fn types_families_and_everything_can_be_subscribed_to() {
     let off = make_native(&admin, &one.url("/off"), json!({"events": ["*"], "active": false})).await;
     let events = ["tool.created", "tool.deleted", "chat.turn.completed", "tools.created"];
     publish(&rig.service, events.iter().map(|kind| event("x", kind, json!({"kind": kind}))).collect()).await;
-    let names = |got: Vec<super::receiver::Got>| got.iter().map(|got| got.event()).collect::<Vec<_>>();
+    let names = |got: Vec<Got>| got.iter().map(Got::event).collect::<Vec<_>>();
     // The webhook that hears of everything hears of those that were made after it, and not of itself.
     assert_eq!(names(all.wait(5).await), [&["webhook.created"][..], &events].concat());
     assert_eq!(names(family.wait(2).await), events[..2]);
@@ -107,7 +107,7 @@ async fn events_of_users_and_keys_are_for_those_who_may_see_them() {
     let hook = make_native(&rig.admin(), &high.url("/"), json!({"events": ["*"]})).await;
     let told = || vec![event("x", "user.login", json!({})), event("x", "agent.ready", json!({}))];
     publish(&rig.service, told()).await;
-    let names = |got: Vec<super::receiver::Got>| got.iter().map(|got| got.event()).collect::<Vec<_>>();
+    let names = |got: Vec<Got>| got.iter().map(Got::event).collect::<Vec<_>>();
     assert_eq!(names(high.wait(2).await), ["user.login", "agent.ready"]);
     assert_eq!(names(low.wait(2).await), ["webhook.created", "agent.ready"]);
     // Nor can somebody turn another's webhook around to hear of them.

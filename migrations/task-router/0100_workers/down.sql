@@ -1,0 +1,2 @@
+DROP TABLE trust_records, worker_tags, workers;
+DROP SEQUENCE turns;

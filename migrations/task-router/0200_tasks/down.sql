@@ -1,0 +1,2 @@
+DROP TABLE pushes, task_refusals, task_dependencies, tasks;
+DROP TYPE task_taken, task_state;
