@@ -21,7 +21,7 @@ const BACKLOG: usize = 50_000;
 const BATCH: usize = 1000;
 /// Of the steady load: the rate that is wanted, and the events of one change.
 const WANTED_PER_SECOND: usize = 5000;
-const CHANGE: usize = 5;
+const CHANGE: usize = 20;
 /// How long everything may take until it is in the log.
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api_types::{
+    access::{AccessBatch, AccessReceipt},
     events::{EventBatch, EventReceipt},
     keys::{KeyLookup, KeyRecord},
     users::{EndedAfter, EndedSessions},
@@ -39,6 +40,15 @@ impl ControlPlane {
     /// When the control plane does not answer; nothing is known of the batch then.
     pub async fn publish(&self, batch: &EventBatch) -> Result<EventReceipt, ClientError> {
         let call = post("/internal/v1/events", batch)?;
+        self.0.send(&CallContext::background(), &call).await
+    }
+
+    /// Tells who used what; a batch that is known already is accepted again without effect.
+    ///
+    /// # Errors
+    /// When the control plane does not answer; nothing is known of the batch then.
+    pub async fn record_access(&self, batch: &AccessBatch) -> Result<AccessReceipt, ClientError> {
+        let call = post("/internal/v1/access", batch)?.within(Duration::from_secs(5));
         self.0.send(&CallContext::background(), &call).await
     }
 }

@@ -14,7 +14,11 @@ use opentelemetry::trace::TraceContextExt as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
-use crate::{door::Door, rate_limit::Counted};
+use crate::{
+    access::{Notes, Visitor},
+    door::Door,
+    rate_limit::Counted,
+};
 
 tokio::task_local! {
     static CURRENT: Arc<Context>;
@@ -27,6 +31,7 @@ pub struct Context {
     /// The API that the request was made of.
     door: Door,
     pub deadline: Instant,
+    visitor: Visitor,
     /// The services that the request has passed through before this one, by its own account.
     via: Vec<String>,
     /// What the request's service token says, when it carries one.
@@ -34,6 +39,7 @@ pub struct Context {
     /// Who asks, and whether through a service of ours.
     caller: OnceLock<(Principal, bool)>,
     rate: OnceLock<Counted>,
+    pub(crate) notes: Notes,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -43,11 +49,13 @@ impl Context {
         Self {
             request_id,
             door: Door::Native,
+            visitor: Visitor::default(),
             deadline: Instant::now() + time_limit,
             via,
             signed: None,
             caller: OnceLock::new(),
             rate: OnceLock::new(),
+            notes: Notes::default(),
             warnings: Mutex::new(Vec::new()),
         }
     }
@@ -66,6 +74,16 @@ impl Context {
     pub(crate) fn through(mut self, door: Door) -> Self {
         self.door = door;
         self
+    }
+
+    pub(crate) fn visited_by(mut self, visitor: Visitor) -> Self {
+        self.visitor = visitor;
+        self
+    }
+
+    /// Where the request comes from; nothing is known of that when a service of ours makes it for somebody.
+    pub(crate) fn visitor(&self) -> &Visitor {
+        &self.visitor
     }
 
     /// The request's id, as its door writes it.
@@ -91,6 +109,11 @@ impl Context {
             Some((_, true)) => self.via.clone(),
             _ => Vec::new(),
         }
+    }
+
+    /// Who asks, once that is known, and whether through a service of ours.
+    pub(crate) fn caller(&self) -> Option<(&Principal, bool)> {
+        self.caller.get().map(|(principal, is_service)| (principal, *is_service))
     }
 
     /// How the caller stands with its limits, once it is known who calls; our own services have none.
@@ -183,8 +206,8 @@ pub fn origin() -> Origin {
     Origin {
         request_id: Some(request.request_id.to_string()),
         client_id: request.caller.get().map(|(principal, _)| principal.client_id.clone()),
-        ip_address: None,
-        user_agent: None,
+        ip_address: request.visitor.ip(),
+        user_agent: request.visitor.user_agent(),
         trace_id,
     }
 }

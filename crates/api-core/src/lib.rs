@@ -4,6 +4,7 @@
 //! process. A handler takes a [`auth::Call`] (who calls, checked for its permission and rate, with the body still to read),
 //! reads its input with [`input::Fields`], calls its domain, and answers with a [`reply::Reply`] or an [`error::ApiError`].
 
+pub mod access;
 pub mod auth;
 pub mod client_address;
 pub mod context;

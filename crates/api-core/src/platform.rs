@@ -7,11 +7,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use api_client::{ServiceClient, control_plane::ControlPlane, http_client, token::TokenKey};
 
 use crate::{
+    access::Recorder,
     auth::{Authenticator, KeySource, Keys, SessionSource, Sessions},
     db::Db,
     rate_limit::{Limits, RateLimiter, Store},
@@ -25,6 +27,7 @@ pub struct Platform {
     pub core: Core,
     pub auth: Authenticator,
     pub limiter: RateLimiter,
+    pub(crate) access: Recorder,
     /// Where the limits are settled with other processes, if they are.
     pub rate_limit_store: Option<Store>,
     pub(crate) in_flight: AtomicUsize,
@@ -83,6 +86,7 @@ impl Platform {
             auth,
             limiter: RateLimiter::new(rate_limit_store.is_some()),
             rate_limit_store,
+            access: Recorder::default(),
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             http,
@@ -129,6 +133,14 @@ impl Platform {
     /// From now on the process takes no new work.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// Waits until no request takes a slot, or `most` has passed.
+    pub(crate) async fn quiet(&self, most: Duration) {
+        let end = Instant::now() + most;
+        while self.in_flight.load(Ordering::Acquire) > 0 && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     #[must_use]

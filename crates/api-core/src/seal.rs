@@ -1,4 +1,4 @@
-//! Secrets at rest: texts that only a holder of `JWT_SECRET` can read.
+//! Secrets at rest: texts that only a holder of `JWT_SECRET` can read, and texts that only such a holder can have written.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use ring::{
@@ -73,9 +73,40 @@ impl SealKey {
     }
 }
 
+/// Signs texts with HMAC-SHA256.
+pub struct SignKey(hmac::Key);
+
+impl std::fmt::Debug for SignKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SignKey")
+    }
+}
+
+impl SignKey {
+    /// A key for one purpose; what is signed for one purpose counts for no other.
+    #[must_use]
+    pub fn derive(jwt_secret: &Secret, purpose: &str) -> Self {
+        let master = hmac::Key::new(hmac::HMAC_SHA256, jwt_secret.expose().as_bytes());
+        let key = hmac::sign(&master, format!("imago sign v1 {purpose}").as_bytes());
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()))
+    }
+
+    /// 32 bytes.
+    #[must_use]
+    pub fn sign(&self, text: &[u8]) -> Vec<u8> {
+        hmac::sign(&self.0, text).as_ref().to_vec()
+    }
+
+    /// Whether `signature` is the text's, compared in constant time.
+    #[must_use]
+    pub fn is_signed(&self, text: &[u8], signature: &[u8]) -> bool {
+        hmac::verify(&self.0, text, signature).is_ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::SealKey;
+    use super::{SealKey, SignKey};
     use crate::secret::Secret;
 
     #[test]
@@ -103,5 +134,15 @@ mod tests {
     fn the_same_text_is_sealed_differently_each_time() {
         let key = SealKey::derive(&Secret::new("s"), "answers").unwrap();
         assert_ne!(key.seal("here", "x").unwrap(), key.seal("here", "x").unwrap());
+    }
+
+    #[test]
+    fn a_signature_is_of_its_text_key_and_purpose() {
+        let key = SignKey::derive(&Secret::new("s"), "cuts");
+        let signature = key.sign(b"a");
+        assert!(key.is_signed(b"a", &signature));
+        assert!(!key.is_signed(b"b", &signature) && !key.is_signed(b"a", &signature[1..]));
+        assert!(!SignKey::derive(&Secret::new("s"), "other").is_signed(b"a", &signature));
+        assert!(!SignKey::derive(&Secret::new("t"), "cuts").is_signed(b"a", &signature));
     }
 }

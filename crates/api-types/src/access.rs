@@ -9,6 +9,9 @@ use crate::keys::KeyId;
 /// Entries of either list that one batch may have.
 pub const BATCH_MAX: usize = 2000;
 
+/// How long a process keeps what it could not hand over, in hours. The control plane knows a batch, and the minute of a use, for longer.
+pub const KEPT_HOURS: i64 = 6;
+
 /// What one process saw since it last told: at most [`BATCH_MAX`] entries of either kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessBatch {
@@ -20,23 +23,32 @@ pub struct AccessBatch {
     pub refused: Vec<RefusedAccess>,
 }
 
-/// Answered requests of one caller to one route within one clock hour. Calls of our own services, also those on a caller's
-/// behalf, are not among them: each request of a caller counts once, where it came in.
+/// Whether a batch was new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessReceipt {
+    pub counted: bool,
+}
+
+/// Answered requests of one API key to one route from one address within one clock minute. Calls of our own services, also those
+/// on a caller's behalf, are not among them: each request of a caller counts once, where it came in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessCount {
-    /// The key's id or the token's `sub`.
-    pub principal_id: String,
-    /// The API key, when it was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_id: Option<KeyId>,
+    pub key_id: KeyId,
     pub client_id: String,
-    /// Any moment of the clock hour; see [`hour_of`].
+    /// When the first of them came; all came within the same clock minute.
     #[serde(with = "crate::time")]
-    pub hour: DateTime<Utc>,
+    pub at: DateTime<Utc>,
     pub service: String,
     pub method: String,
     /// The route's template, e.g. `/ains/tasks/{task_id}`.
     pub route: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<String>,
+    /// Of the first of them; at most [`crate::events::USER_AGENT_CHARS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// Of the first of them.
+    pub request_id: String,
     /// Statuses below 400.
     pub succeeded: u32,
     /// All others, those of `rate_limited` among them.
@@ -45,36 +57,108 @@ pub struct AccessCount {
     pub rate_limited: u32,
 }
 
-/// A request that was refused: 401, 403 or 429.
+impl AccessCount {
+    /// All of them, whatever they were answered.
+    #[must_use]
+    pub fn times(&self) -> u64 {
+        u64::from(self.succeeded) + u64::from(self.failed)
+    }
+}
+
+/// A request that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedAccess {
     /// When the first of `times` alike was refused.
     #[serde(with = "crate::time")]
     pub at: DateTime<Utc>,
+    pub why: Refusal,
     pub service: String,
     pub method: String,
     /// The route's template.
     pub route: String,
-    pub status: u16,
-    /// What the answer said, as the native door spells it: `CATEGORY.REASON`.
-    pub code: String,
-    /// Those of the first of them; `None` for a caller that nobody knows.
+    /// The key's id or the token's `sub`; `None` for a caller that nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_id: Option<KeyId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_address: Option<String>,
-    /// At most 512 characters.
+    /// Of the first of them; at most [`crate::events::USER_AGENT_CHARS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
     /// Of the first of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-    /// How many alike were refused before the batch was sent; at least 1.
+    pub request_id: String,
+    /// How many alike this stands for; 1 unless there were too many to tell of each.
     pub times: u32,
+}
+
+/// Why a request was refused. The caller of a bad credential is told less.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Refusal {
+    Credential {
+        reason: BadCredential,
+    },
+    /// The caller is known and may not.
+    Permission {
+        /// The scope that would have been enough; `None` when it takes more than a scope.
+        required_scope: Option<String>,
+    },
+    Rate {
+        window: Window,
+        /// Requests that the window allows.
+        limit: u64,
+    },
+}
+
+/// What was wrong with a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BadCredential {
+    Missing,
+    /// It has not the form of any credential.
+    Malformed,
+    /// It has the form, and nobody gave it out.
+    Unknown,
+    Revoked,
+    Expired,
+}
+
+impl BadCredential {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// A window of the rate limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Window {
+    PerMinute,
+    PerHour,
+}
+
+impl Window {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PerMinute => "per_minute",
+            Self::PerHour => "per_hour",
+        }
+    }
+}
+
+/// The start of the clock minute (UTC) that a moment lies in.
+#[must_use]
+pub fn minute_of(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.duration_trunc(TimeDelta::minutes(1)).unwrap_or(at)
 }
 
 /// The start of the clock hour (UTC) that a moment lies in.

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod agents;
 pub mod ains;
+pub mod audit;
 pub mod auth;
 pub mod envelope;
 pub mod error;

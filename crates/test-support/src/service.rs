@@ -37,16 +37,37 @@ impl TestService {
         service
     }
 
+    /// As [`TestService::start`], on a listener that is there already: for a service that must know its own address.
+    ///
+    /// # Panics
+    /// As [`TestService::start`].
+    pub async fn start_on<E: Display>(
+        listener: TcpListener,
+        platform: &Arc<Platform>,
+        build: impl FnOnce() -> Result<Running, E>,
+    ) -> Self {
+        let service = Self::launch_on(listener, platform, build);
+        service.ready().await;
+        service
+    }
+
     /// Starts what `build` makes, ready or not.
     ///
     /// # Panics
     /// When it cannot be built.
     pub fn launch<E: Display>(platform: &Arc<Platform>, build: impl FnOnce() -> Result<Running, E>) -> Self {
+        Self::launch_on(or_panic("listen", TcpListener::bind("127.0.0.1:0")), platform, build)
+    }
+
+    fn launch_on<E: Display>(
+        listener: TcpListener,
+        platform: &Arc<Platform>,
+        build: impl FnOnce() -> Result<Running, E>,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = or_panic("make a runtime", runtime);
         let within = runtime.enter();
         let Running { service, workers } = or_panic("build the service", build());
-        let listener = or_panic("listen", TcpListener::bind("127.0.0.1:0"));
         let address = or_panic("listen", listener.local_addr());
         let (name, label) = (service.name, service.label);
         let mount = Mount { listener, label, services: vec![service], internal: true, metrics_only: false };

@@ -13,6 +13,7 @@ struct Section {
     /// `key_id.secret` of a key that is an administrator's from the start on.
     bootstrap_admin_key: Secret,
     event_retention_days: u16,
+    audit_retention_days: u16,
     event_streams_max: usize,
     event_keep_alive_seconds: u64,
     /// `open` or `closed`.
@@ -24,6 +25,7 @@ impl Default for Section {
         Self {
             bootstrap_admin_key: Secret::default(),
             event_retention_days: 30,
+            audit_retention_days: 90,
             event_streams_max: 100,
             event_keep_alive_seconds: 15,
             auth_registration: String::new(),
@@ -39,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) admin_key_ids: Vec<String>,
     /// How long events are kept.
     pub(crate) event_retention_days: u16,
+    /// How long the audit log is kept.
+    pub(crate) audit_retention_days: u16,
     /// Event streams that may be open at once in one process.
     pub(crate) event_streams_max: usize,
     /// How often a stream without news says that it is there, and looks whether it may go on.
@@ -59,8 +63,13 @@ impl Config {
     /// When a setting cannot be read or has not the right form.
     pub(crate) fn read(platform: &Platform) -> Result<Self, Error> {
         let section: Section = platform.settings.section()?;
-        if section.event_retention_days == 0 {
-            return Err(Error::new("event_retention_days", "must be at least 1"));
+        for (name, days) in [
+            ("event_retention_days", section.event_retention_days),
+            ("audit_retention_days", section.audit_retention_days),
+        ] {
+            if days == 0 {
+                return Err(Error::new(name, "must be at least 1"));
+            }
         }
         if section.event_keep_alive_seconds == 0 {
             return Err(Error::new("event_keep_alive_seconds", "must be at least 1"));
@@ -69,6 +78,7 @@ impl Config {
             administrator: administrator(&section.bootstrap_admin_key)?,
             admin_key_ids: platform.core.admin_key_ids.0.clone(),
             event_retention_days: section.event_retention_days,
+            audit_retention_days: section.audit_retention_days,
             event_streams_max: section.event_streams_max,
             event_keep_alive: Duration::from_secs(section.event_keep_alive_seconds),
             registration_is_open: match section.auth_registration.as_str() {
@@ -125,8 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn events_are_kept_for_a_day_at_least() {
+    fn events_and_the_audit_log_are_kept_for_a_day_at_least() {
         assert!(read(&[("EVENT_RETENTION_DAYS", "0")]).is_err());
-        assert_eq!(read(&[]).unwrap().event_retention_days, 30);
+        assert!(read(&[("AUDIT_RETENTION_DAYS", "0")]).is_err());
+        let config = read(&[]).unwrap();
+        assert_eq!((config.event_retention_days, config.audit_retention_days), (30, 90));
     }
 }

@@ -4,6 +4,7 @@
 //! (`POST /internal/v1/sessions/ended`), and hand it their events (`POST /internal/v1/events`).
 
 mod api;
+pub mod audit;
 mod config;
 mod domain;
 mod health;

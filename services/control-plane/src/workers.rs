@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Announcement, App,
     domain::{
+        audit,
         events::{live, upkeep},
         intake,
         start::{self, FirstKey, Prepared, State},
@@ -33,6 +34,7 @@ type Announce = Box<dyn Fn(Announcement<'_>) + Send + Sync>;
 pub(crate) fn all(app: &Arc<App>, announce: Announce) -> Vec<Worker> {
     let (preparing, relaying, keeping, following) =
         (Arc::clone(app), Arc::clone(app), Arc::clone(app), Arc::clone(app));
+    let (settling, cutting) = (Arc::clone(app), Arc::clone(app));
     let (delivering, thinning) = (Arc::clone(app), Arc::clone(app));
     let (db, counts) = (app.db.clone(), app.db.clone());
     let sessions = Arc::clone(app);
@@ -44,6 +46,8 @@ pub(crate) fn all(app: &Arc<App>, announce: Announce) -> Vec<Worker> {
         Box::new(move |stop| Box::pin(purge_sessions(sessions, stop))),
         Box::new(move |stop| Box::pin(webhooks::dispatcher::run(delivering, stop))),
         Box::new(move |stop| Box::pin(webhooks::upkeep::run(thinning, stop))),
+        Box::new(move |stop| Box::pin(audit::settling(settling, stop))),
+        Box::new(move |stop| Box::pin(audit::cutting(cutting, stop))),
         Box::new(move |stop| Box::pin(idempotency::purger(db, stop))),
         Box::new(move |stop| Box::pin(usage::purger(counts, stop))),
     ]

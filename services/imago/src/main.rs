@@ -1,5 +1,6 @@
 //! All of Imago in one process, and its command line.
 
+mod audit;
 mod backup;
 mod example;
 mod import;
@@ -13,6 +14,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use api_core::settings::Settings;
 use clap::{Parser, Subcommand};
+use control_plane::audit::Head;
 
 /// Builds AI agents and puts them to work.
 #[derive(Debug, Parser)]
@@ -44,8 +46,26 @@ enum Command {
     },
     /// Read agents back from a file.
     Restore { file: PathBuf },
+    /// Verify or export the audit log.
+    Audit {
+        #[command(subcommand)]
+        what: Audit,
+    },
     /// Make roles and schemas and run pending migrations on `DATABASE_URL`, then end.
     Migrate,
+}
+
+#[derive(Debug, Subcommand)]
+enum Audit {
+    /// Find any row that was edited, deleted, inserted or reordered, and print the head.
+    /// Exit code 1: the log is broken; 2: nobody can say.
+    Verify {
+        /// A head that was printed before: finds newest rows that were deleted, too.
+        #[arg(long, value_name = "SEQ:HASH")]
+        expect_head: Option<Head>,
+    },
+    /// Write all rows to a file, as one JSON object a line.
+    Export { file: PathBuf },
 }
 
 #[derive(Debug, Subcommand)]
@@ -105,6 +125,8 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Backup { file } => backup::backup(&settings, file),
         Command::Restore { file } => backup::restore(&settings, &file),
+        Command::Audit { what: Audit::Verify { expect_head } } => audit::verify(&settings, expect_head.as_ref()),
+        Command::Audit { what: Audit::Export { file } } => audit::export(&settings, &file),
         Command::Migrate => Ok(stack::migrate(&run_file::database_url(&settings)?)?),
     }
 }

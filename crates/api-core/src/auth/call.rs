@@ -13,6 +13,7 @@ use actix_web::{
 };
 use api_client::token::ServiceCall;
 use api_types::{
+    access::{self as accesses, Refusal},
     ains::Window,
     auth::{Principal, Role, is_administrative},
     error::Code,
@@ -24,14 +25,14 @@ use super::{
     permission::{BodyLimit, Permission},
 };
 use crate::{
-    client_address,
+    access, client_address,
     context::{self, Context},
     door::Door,
     error::ApiError,
     input::{self, Object},
     list::{ListQuery, ListSpec, Plain},
     platform::Platform,
-    rate_limit::Anonymous,
+    rate_limit::{self, Anonymous, Exceeded},
 };
 
 /// Requests from one address that nobody vouches for: failed sign-ins, and calls of open routes.
@@ -74,6 +75,7 @@ impl<P: Permission> FromRequest for Call<P> {
             let signed = context.as_deref().and_then(Context::signed);
             if P::SERVICE_ONLY && signed.is_none() {
                 // To everyone but our own services the route does not exist, whatever they present.
+                access::refused(Refusal::Permission { required_scope: Some("service".to_owned()) });
                 return Err(ApiError::new(Code::EndpointNotFound, "No such endpoint"));
             }
             check_announced_length::<P>(&request, &platform)?;
@@ -94,6 +96,7 @@ impl<P: Permission> FromRequest for Call<P> {
                 let scope = P::ANY_OF[0];
                 let message = format!("Permission '{scope}' required");
                 tracing::info!(principal = caller.id(), scope, "access refused");
+                access::refused(Refusal::Permission { required_scope: Some(scope.to_owned()) });
                 return Err(ApiError::new(Code::InsufficientPermissions, message).extra("required_scope", scope));
             }
             counted?;
@@ -380,6 +383,7 @@ fn stranger<P: Permission>(error: ApiError, request: &HttpRequest, platform: &Pl
     }
     if error.code().status() == 401 {
         count_address(Anonymous::Refused, NOBODY_PER_MINUTE, request, platform)?;
+        access::rejected(&error);
     }
     Err(error)
 }
@@ -390,10 +394,7 @@ fn address(request: &HttpRequest, platform: &Platform) -> IpAddr {
 }
 
 fn count_address(what: Anonymous, per_minute: u64, request: &HttpRequest, platform: &Platform) -> Result<(), ApiError> {
-    platform
-        .limiter
-        .count_address(what, address(request, platform), per_minute)
-        .map_err(|exceeded| exceeded.to_error(context::door()))
+    platform.limiter.count_address(what, address(request, platform), per_minute).map_err(|exceeded| over(&exceeded))
 }
 
 /// Nobody in particular, counted by its address.
@@ -412,7 +413,19 @@ fn count(caller: &Caller, platform: &Platform) -> Result<(), ApiError> {
     if let Some(context) = context::current() {
         context.identified(caller.principal.clone(), caller.is_service(), counted);
     }
-    counted.and_then(|counted| counted.exceeded).map_or(Ok(()), |exceeded| Err(exceeded.to_error(context::door())))
+    counted.and_then(|counted| counted.exceeded).map_or(Ok(()), |exceeded| Err(over(&exceeded)))
+}
+
+/// The error of a request over a limit; the first of a window is for the record, too.
+fn over(exceeded: &Exceeded) -> ApiError {
+    if exceeded.is_first {
+        let window = match exceeded.window {
+            rate_limit::Window::Minute => accesses::Window::PerMinute,
+            rate_limit::Window::Hour => accesses::Window::PerHour,
+        };
+        access::refused(Refusal::Rate { window, limit: exceeded.standing.limit });
+    }
+    exceeded.to_error(context::door())
 }
 
 /// Administration comes from the addresses that the operator named, if any: its routes, and its credentials on all routes.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{expired_token, invalid_token};
+use super::{expired_token, invalid_token, malformed_token};
 use crate::{error::ApiError, secret::Secret};
 
 /// Clocks may differ by so much.
@@ -149,7 +149,10 @@ impl Verifier {
         let claims = match jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation) {
             Ok(data) => data.claims,
             Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => return Err(expired_token()),
-            Err(error) => return Err(invalid_token().caused_by(error)),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => {
+                return Err(invalid_token().caused_by(error));
+            }
+            Err(error) => return Err(malformed_token().caused_by(error)),
         };
         if claims.r#type.is_some_and(|kind| kind != ACCESS) {
             return Err(invalid_token());

@@ -27,7 +27,7 @@ use api_types::{
     users::SessionId,
 };
 
-use crate::{error::ApiError, rate_limit::Limits, secret::Secret, server, settings::CommaList};
+use crate::{access, error::ApiError, rate_limit::Limits, secret::Secret, server, settings::CommaList};
 
 /// The principal of everyone without a credential, behind a door that the operator left open.
 pub const ANONYMOUS: &str = "anonymous";
@@ -245,16 +245,16 @@ fn service(call: &ServiceCall) -> Caller {
 /// What the request presents: `Authorization: Bearer`, else `X-API-Key`.
 fn credential(headers: &HeaderMap) -> Result<Arc<str>, ApiError> {
     if let Some(value) = headers.get(AUTHORIZATION) {
-        let text = value.to_str().map_err(|error| invalid_token().caused_by(error))?;
+        let text = value.to_str().map_err(|error| malformed_token().caused_by(error))?;
         let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
         if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() {
             return Ok(token.trim().into());
         }
-        return Err(if text.trim().is_empty() { missing() } else { invalid_token() });
+        return Err(if text.trim().is_empty() { missing() } else { malformed_token() });
     }
     match headers.get("x-api-key").map(|value| value.to_str().map(str::trim)) {
         Some(Ok(key)) if !key.is_empty() => Ok(key.into()),
-        Some(Err(_not_text)) => Err(invalid_token()),
+        Some(Err(_not_text)) => Err(malformed_token()),
         Some(Ok(_)) | None => Err(missing()),
     }
 }
@@ -265,6 +265,12 @@ fn missing() -> ApiError {
 
 pub(crate) fn invalid_token() -> ApiError {
     ApiError::new(Code::InvalidToken, "The credential is not valid")
+}
+
+/// The same for what has not the form of a credential; only the record of who was refused tells them apart.
+pub(crate) fn malformed_token() -> ApiError {
+    access::malformed();
+    invalid_token()
 }
 
 pub(crate) fn expired_token() -> ApiError {

@@ -53,6 +53,7 @@ permissions! {
     KnowledgeWrite = ["knowledge:write"];
     /// Uploads: a larger body.
     DocumentsWrite = ["knowledge:write"] { const BODY: BodyLimit = BodyLimit::Document; };
+    AuditRead = ["audit:read"];
     ObservabilityRead = ["observability:read"];
     ObservabilityWrite = ["observability:write"];
     KeysManage = ["keys:manage"];

@@ -1,6 +1,6 @@
 //! Sessions that have ended: every process knows them within seconds, so that tokens can be checked without asking anybody.
 //!
-//! A list that each process follows: what is new is asked for every [`PAUSE`]. The service that keeps the sessions looks
+//! A list that each process follows: what is new is asked for every second and a half. The service that keeps the sessions looks
 //! into its own tables besides, so that there an ended one is refused at once, whichever process ended it.
 
 use std::{
@@ -22,14 +22,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::ApiError;
 
-/// An ended session is refused everywhere within 5 s: this, and two seconds for the way.
-const PAUSE: Duration = Duration::from_millis(1500);
-/// Until the list was read for the first time.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// So long after the start a check waits for the list rather than do without it.
-const FIRST_WAIT: Duration = Duration::from_secs(3);
 /// Sessions remembered at once. Far more than can be ended before the first of them is forgotten.
 const REMEMBERED_MAX: usize = 500_000;
+
+/// How often the list is asked for, and how long it is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Rhythm {
+    /// An ended session is refused everywhere within 5 s: this, and two seconds for the way.
+    pause: Duration,
+    /// Until the list was read for the first time.
+    first_pause: Duration,
+    /// So long after the start a check waits for the list rather than do without it.
+    first_wait: Duration,
+}
+
+const RHYTHM: Rhythm = Rhythm {
+    pause: Duration::from_millis(1500),
+    first_pause: Duration::from_millis(200),
+    first_wait: Duration::from_secs(3),
+};
 
 /// Where the list is read.
 pub trait SessionSource: Send + Sync + fmt::Debug {
@@ -64,6 +75,7 @@ pub struct Sessions {
     /// Whether the list was read at least once.
     filled: watch::Sender<bool>,
     started: Instant,
+    rhythm: Rhythm,
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +90,8 @@ impl Sessions {
     #[must_use]
     pub fn new(source: Option<Arc<dyn SessionSource>>) -> Self {
         let filled = watch::Sender::new(source.is_none());
-        Self { source, keeper: OnceLock::new(), ended: RwLock::default(), filled, started: Instant::now() }
+        let (ended, started) = (RwLock::default(), Instant::now());
+        Self { source, keeper: OnceLock::new(), ended, filled, started, rhythm: RHYTHM }
     }
 
     /// Says that the service with this label keeps the sessions and is part of this process. The first one stays.
@@ -108,7 +121,7 @@ impl Sessions {
             return if has_ended { Err(revoked()) } else { Ok(()) };
         }
         if !*self.filled.borrow() {
-            let left = FIRST_WAIT.saturating_sub(self.started.elapsed());
+            let left = self.rhythm.first_wait.saturating_sub(self.started.elapsed());
             // In vain when the control plane is away: then what is known has to do.
             drop(tokio::time::timeout(left, self.filled.subscribe().wait_for(|filled| *filled)).await);
         }
@@ -142,7 +155,7 @@ impl Sessions {
                 }
                 Err(_as_before) => {}
             }
-            let pause = if *self.filled.borrow() { PAUSE } else { FIRST_PAUSE };
+            let pause = if *self.filled.borrow() { self.rhythm.pause } else { self.rhythm.first_pause };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}

@@ -11,7 +11,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     error::InternalError,
-    http::{Method, StatusCode, header::HeaderMap},
+    http::{Method, header::HeaderMap},
     middleware::Next,
     web,
 };
@@ -25,6 +25,7 @@ use super::{
     headers::{allowed_origin, decorate, is_preflight},
 };
 use crate::{
+    access::{Answer, Visitor},
     context::{self, Context},
     door::Door,
     error::ApiError,
@@ -52,7 +53,8 @@ pub(super) async fn request<B: MessageBody + 'static>(
     let limit = announced.map_or(limit, |left| left.min(limit));
     let door = Door::of(request.path());
     let context = Context::new(request_id(door, request.headers()), limit, via(request.headers()));
-    let context = Arc::new(context.through(door).signed_by(signed));
+    let visitor = if is_service { Visitor::default() } else { Visitor::of(&request, &platform.core.trusted_proxies) };
+    let context = Arc::new(context.through(door).signed_by(signed).visited_by(visitor));
     let origin = allowed_origin(&platform, request.headers());
     let (method, path) = (request.method().clone(), request.path().to_owned());
     let span = span(&request, &context);
@@ -78,9 +80,11 @@ pub(super) async fn request<B: MessageBody + 'static>(
     };
     // A request that was refused, cut short or panicked says no more where it was going.
     let route = template.as_deref().or_else(|| front.template_at(&path)).unwrap_or("unmatched");
-    context::scope_blocking(Some(context), || {
-        span.in_scope(|| account(&front, (&method, route), status, started.elapsed()));
-    });
+    let answer = Answer { service: front.service_of(route), method: label_of(&method), route, status };
+    if !is_service {
+        platform.access.answered(&context, answer);
+    }
+    context::scope_blocking(Some(context), || span.in_scope(|| account(answer, started.elapsed())));
     // The request is gone with its error, so the finished answer travels as one.
     answered.map_err(|response| InternalError::from_response("answered", response).into())
 }
@@ -178,15 +182,21 @@ fn span(request: &ServiceRequest, context: &Context) -> tracing::Span {
     span
 }
 
-fn account(front: &Front, (method, route): (&Method, &str), status: StatusCode, took: Duration) {
-    let service = front.service_of(route);
-    // A method can be any token; only the usual ones may become labels.
-    let method = match *method {
-        Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS | Method::HEAD => {
-            method.as_str()
-        }
+/// A method can be any token; only the usual ones may become labels.
+fn label_of(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::HEAD => "HEAD",
         _ => "OTHER",
-    };
+    }
+}
+
+fn account(Answer { service, method, route, status }: Answer<'_>, took: Duration) {
     HTTP_REQUESTS.inc(&[service, method, route, status.as_str()]);
     HTTP_DURATION.observe(&[service, route], took);
     let (status, took_ms) = (status.as_u16(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));

@@ -29,6 +29,9 @@ use front::Front;
 /// How long all that runs may take to end once the server stops: half of it for background work, half for requests.
 const DRAIN: Duration = Duration::from_secs(30);
 
+/// As who the control plane is told what a process saw.
+const RECORDER: &str = "platform";
+
 /// What one listener serves.
 #[derive(Debug)]
 pub struct Mount {
@@ -74,6 +77,11 @@ pub fn start(platform: &Arc<Platform>, mounts: Vec<Mount>, workers: Vec<Worker>)
     for worker in workers {
         running.workers.spawn(worker(running.stop.clone()));
     }
+    let recording = (Arc::clone(platform), running.stop.clone());
+    running.workers.spawn(async move {
+        let (platform, stop) = recording;
+        platform.access.run(&platform.control_plane(RECORDER), &stop).await;
+    });
     {
         let (platform, stop) = (Arc::clone(platform), running.stop.clone());
         running.workers.spawn(async move {
@@ -96,6 +104,9 @@ impl Server {
         if tokio::time::timeout(DRAIN / 2, self.workers.wait()).await.is_err() {
             tracing::warn!("some background work did not end in time; its leases run out by themselves");
         }
+        // The listeners stay while requests run, since the control plane, which is told of them, may be behind one.
+        self.platform.quiet(DRAIN / 2).await;
+        self.platform.access.finish(&self.platform.control_plane(RECORDER)).await;
         join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
         self.servers.wait().await;
     }

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod access;
 mod credentials;
 mod database;
 mod doors;

@@ -7,6 +7,7 @@ use api_core::{
     reply::Reply,
 };
 use api_types::{
+    access::{self, AccessBatch},
     error::Code,
     events::{EventBatch, EventReceipt},
     keys::KeyLookup,
@@ -17,6 +18,7 @@ use chrono::Utc;
 use crate::{
     App,
     domain::{
+        audit,
         intake::{self, Arriving, BATCH_MAX},
         users::sessions,
     },
@@ -54,4 +56,18 @@ pub(super) async fn take_in_events(mut call: Call<ServiceOnly>, app: web::Data<A
     }
     let taken = intake::take_in(&app, events.into_iter().map(Arriving::from).collect()).await?;
     Reply::ok(&EventReceipt { accepted: taken.new.len() })
+}
+
+/// Take in who used what and who was refused; a batch that is known already counts for nothing.
+#[utoipa::path]
+#[post("/internal/v1/access")]
+pub(super) async fn take_in_access(mut call: Call<ServiceOnly>, app: web::Data<App>) -> Result<Reply, ApiError> {
+    let batch: AccessBatch = call.read().await?;
+    for (name, entries) in [("counts", batch.counts.len()), ("refused", batch.refused.len())] {
+        if entries > access::BATCH_MAX {
+            let message = format!("{name} must have at most {} entries", access::BATCH_MAX);
+            return Err(ApiError::field(Code::InvalidRange, name, message));
+        }
+    }
+    Reply::ok(&audit::take_in_access(&app.db, batch).await?)
 }

@@ -2,6 +2,7 @@
 
 mod ains_input;
 mod ains_keys;
+mod audit;
 mod error;
 mod events;
 mod input;
@@ -30,6 +31,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(ains_keys::revoke_ains_key)
         .service(ains_keys::rotate_ains_key)
         .service(ains_keys::get_ains_key_usage)
+        .service(audit::list_audit_logs)
         .service(events::list_events)
         .service(events::report_event)
         .service(events::follow_events)
@@ -51,6 +53,7 @@ pub(crate) fn internal_routes(config: &mut ServiceConfig<'_>) {
     config
         .service(internal::look_up_key)
         .service(internal::take_in_events)
+        .service(internal::take_in_access)
         .service(internal::ended_sessions)
         .service(webhooks::internal::create)
         .service(webhooks::internal::list)

@@ -209,7 +209,7 @@ mod tests {
         expected.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect()
     }
 
-    fn body(change: Value) -> Value {
+    fn body(change: &Value) -> Value {
         let mut body = json!({
             "username": "Ada_1", "email": "Ada@Example.com", "full_name": "Ada Lovelace", "password": "Correct-Horse-7",
         });
@@ -219,11 +219,11 @@ mod tests {
 
     #[test]
     fn names_and_addresses_are_read_in_lower_case() {
-        let read = registration(body(json!({"role": "viewer"})).as_object().unwrap(), false).unwrap();
+        let read = registration(body(&json!({"role": "viewer"})).as_object().unwrap(), false).unwrap();
         assert_eq!((read.username.as_str(), read.email.as_str()), ("ada_1", "ada@example.com"));
         assert_eq!((read.role, read.is_active, read.avatar_url), (UserRole::User, true, None));
         let read =
-            registration(body(json!({"role": "service", "is_active": false})).as_object().unwrap(), true).unwrap();
+            registration(body(&json!({"role": "service", "is_active": false})).as_object().unwrap(), true).unwrap();
         assert_eq!((read.role, read.is_active), (UserRole::Developer, false));
     }
 
@@ -250,7 +250,7 @@ mod tests {
             (json!({"is_active": "yes"}), ("is_active", "INVALID_TYPE")),
         ] {
             assert_eq!(
-                problems(registration(body(change.clone()).as_object().unwrap(), true)),
+                problems(registration(body(&change).as_object().unwrap(), true)),
                 named(&[expected]),
                 "{change}"
             );
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn each_kind_of_character_that_a_password_lacks_is_a_problem_of_its_own() {
         let of = |password: &str| {
-            let body = body(json!({"password": password}));
+            let body = body(&json!({"password": password}));
             let error = registration(body.as_object().unwrap(), false).err().unwrap();
             error.details().iter().map(|detail| detail.message.clone()).collect::<Vec<_>>()
         };

@@ -1,5 +1,6 @@
 //! The rules; no HTTP and no SQL here.
 
+pub(crate) mod audit;
 pub(crate) mod events;
 pub(crate) mod grants;
 pub(crate) mod intake;

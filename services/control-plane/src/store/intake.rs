@@ -4,7 +4,7 @@ use api_core::outbox;
 use chrono::{DateTime, Utc};
 use diesel::{PgConnection, QueryResult, RunQueryDsl as _, sql_query};
 
-use super::{events, webhooks};
+use super::{audit, events, webhooks};
 use crate::{
     NAME,
     domain::intake::{Arriving, TakenIn},
@@ -45,6 +45,7 @@ fn store(conn: &mut PgConnection, mut batch: Vec<Arriving>, kept_from: DateTime<
     events::make_partitions(conn, batch.iter().map(|arriving| arriving.event.at.date_naive()))?;
     let new = events::insert(conn, batch)?;
     // Here, and nowhere else, follows what an event brings about: the audit log, deliveries to webhooks.
+    audit::append_events(conn, &new)?;
     webhooks::enqueue(conn, &new)?;
     Ok(TakenIn { count, late, new })
 }

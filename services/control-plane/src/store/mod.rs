@@ -1,5 +1,6 @@
 //! Queries, one function each; they take a connection and leave transactions to the caller.
 
+pub(crate) mod audit;
 pub(crate) mod bootstrap;
 pub(crate) mod events;
 pub(crate) mod intake;

@@ -6,7 +6,7 @@ use api_types::{
     access::{AccessCount, endpoint_of, hour_of},
     keys::KeyId,
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use diesel::{
     PgConnection, QueryResult, QueryableByName, RunQueryDsl as _, sql_query,
     sql_types::{Array, BigInt, Nullable, Text, Timestamptz},
@@ -15,21 +15,19 @@ use diesel::{
 use super::keys::USE_NOTED_EVERY_S;
 use crate::domain::usage::Counted;
 
-/// Adds what a process counted, in one statement, and notes when the keys were used. Counts of callers without a key are
-/// left out. Whoever calls sees to it that a batch comes once.
+/// Adds what a process counted, in one statement, and notes when the keys were used. Whoever calls sees to it that a batch comes once.
 pub(crate) fn add(conn: &mut PgConnection, counts: &[AccessCount]) -> QueryResult<()> {
     // Added up and in order: one statement takes each row once, and all writers take them in the same order.
     let mut sums: BTreeMap<(&str, DateTime<Utc>, &str, &str), [i64; 3]> = BTreeMap::new();
     let mut used: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
     for count in counts {
-        let Some(key_id) = &count.key_id else { continue };
-        let hour = hour_of(count.hour);
+        let (key_id, hour) = (&count.key_id, hour_of(count.at));
         let sum = sums.entry((key_id, hour, &count.route, &count.method)).or_default();
         for (sum, more) in sum.iter_mut().zip([count.succeeded, count.failed, count.rate_limited]) {
             *sum += i64::from(more);
         }
-        let last = used.entry(key_id).or_insert(hour);
-        *last = hour.max(*last);
+        let last = used.entry(key_id).or_insert(count.at);
+        *last = count.at.max(*last);
     }
     if sums.is_empty() {
         return Ok(());
@@ -59,11 +57,11 @@ fn upsert(conn: &mut PgConnection, sums: &BTreeMap<(&str, DateTime<Utc>, &str, &
     .map(drop)
 }
 
-/// Notes the last use of keys: now, unless they come late and were counted in an hour gone by. A key that somebody else
+/// Notes the last use of keys, to the second or so at which a process told of it. A key that somebody else
 /// writes just now is left to them.
 fn note_use(conn: &mut PgConnection, used: &BTreeMap<&str, DateTime<Utc>>) -> QueryResult<()> {
     let now = Utc::now();
-    let at: Vec<DateTime<Utc>> = used.values().map(|hour| now.min(*hour + TimeDelta::hours(1))).collect();
+    let at: Vec<DateTime<Utc>> = used.values().map(|last| now.min(*last)).collect();
     sql_query(
         "WITH stale AS (SELECT keys.id, used.at FROM keys JOIN unnest($1, $2) AS used (id, at) USING (id) \
          WHERE last_used_at IS NULL OR last_used_at < used.at - make_interval(secs => $3) \

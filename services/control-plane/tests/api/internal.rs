@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use test_support::Client;
 
 use crate::{
+    audit::ACCESS,
     keys::{PATH, make},
     rig::Rig,
 };
@@ -34,7 +35,7 @@ fn event(number: u32, kind: &str) -> Value {
 #[tokio::test]
 async fn internal_routes_do_not_exist_for_anybody_but_services() {
     let rig = Rig::start(&[]).await;
-    for path in [LOOKUP, EVENTS, ENDED] {
+    for path in [LOOKUP, EVENTS, ENDED, ACCESS] {
         for client in [rig.service.client(), rig.admin(), rig.service.client().admin()] {
             client.post(path, &json!({})).await.error(404, "NOT_FOUND_ERROR.ENDPOINT_NOT_FOUND");
         }

@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod ains_keys;
+mod audit;
+mod audit_verify;
 mod bootstrap;
 mod events;
 mod first_user;

@@ -1,6 +1,9 @@
 //! A control plane of each test's own.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    net::TcpListener,
+    sync::{Arc, Mutex},
+};
 
 use api_core::{db::Db, platform::Platform, settings::Settings};
 use control_plane::{Announcement, Deps, StoreKeys, start_announcing};
@@ -85,6 +88,9 @@ impl Rig {
             "webhooks",
             "webhook_events",
             "webhook_deliveries",
+            "audit_log",
+            "audit_uses",
+            "audit_windows",
         ];
         let rows = tables.iter().flat_map(|table| self.texts(&format!("SELECT {table}::text AS value FROM {table}")));
         rows.collect::<Vec<_>>().join("\n")
@@ -98,7 +104,10 @@ pub(crate) async fn on(db: &TestDb, settings: &[(&str, &str)], tokens: &Tokens) 
 
 /// The same, with the passwords that it prints.
 async fn printing(db: &TestDb, settings: &[(&str, &str)], (tokens, passwords): (&Tokens, &Tokens)) -> TestService {
-    let settings = Settings::from_pairs(settings.iter().copied()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let itself = format!("http://{}", listener.local_addr().unwrap());
+    let settings = [&[("CONTROL_PLANE_URL", itself.as_str())], settings].concat();
+    let settings = Settings::from_pairs(settings).unwrap();
     let source = Arc::new(StoreKeys::new(Db::lazy(&db.url(), 4)));
     let platform = Platform::with_key_source(settings, source).unwrap();
     let deps = Deps { platform: Arc::clone(&platform), database_url: db.url() };
@@ -107,5 +116,5 @@ async fn printing(db: &TestDb, settings: &[(&str, &str)], (tokens, passwords): (
         Announcement::BootstrapToken(token) => tokens.lock().unwrap().push(token.expose().to_owned()),
         Announcement::Administrator { password, .. } => passwords.lock().unwrap().push(password.expose().to_owned()),
     };
-    TestService::start(&platform, || start_announcing(deps, announce)).await
+    TestService::start_on(listener, &platform, || start_announcing(deps, announce)).await
 }

@@ -27,8 +27,8 @@ use self::{
     misses::Misses,
     presented::Presented,
 };
-use super::{expired_token, invalid_token};
-use crate::error::ApiError;
+use super::{expired_token, invalid_token, malformed_token};
+use crate::{access, error::ApiError};
 
 /// Keys that are not known yet are looked up so many at a time; the others wait in turn.
 const LOOKUPS_AT_ONCE: usize = 32;
@@ -77,13 +77,14 @@ impl Keys {
 
     /// The record of the key that `token` is; `from` is the address that presents it.
     pub(super) async fn check(&self, token: &str, from: &str) -> Result<Arc<KeyRecord>, ApiError> {
-        let presented = Presented::read(token).ok_or_else(invalid_token)?;
+        let presented = Presented::read(token).ok_or_else(malformed_token)?;
         let record = self.record(&presented, from).await?.ok_or_else(invalid_token)?;
         let now = Utc::now();
         // Whatever the key's state: it is told only to holders of the secret.
         if !presented.opens(&record, now) {
             return Err(invalid_token());
         }
+        access::used(&record);
         if record.revoked_at.is_some() {
             return Err(ApiError::new(Code::RevokedToken, "The credential has been revoked"));
         }
