@@ -183,7 +183,7 @@ async fn what_is_no_request_is_answered_with_nothing_and_the_connection_ends() {
     let tiny = Tiny::start(&[]).await;
     let many: String = (0..97).map(|number| format!("x-{number}: y\r\n")).collect();
     for (request, status) in [
-        (format!("GET /health HTTP/1.1\r\nhost: x\r\n{many}\r\n"), "400"),
+        (format!("GET /health HTTP/1.1\r\nhost: x\r\n{many}\r\n"), "431"),
         ("no request at all\r\n\r\n".to_owned(), "400"),
         ("GET /health HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_owned(), "400"),
     ] {
