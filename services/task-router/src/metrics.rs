@@ -6,8 +6,10 @@ use api_core::metrics::{Counters, Durations, Gauges};
 
 use crate::engine::After;
 
-static CREATED: LazyLock<Counters> = LazyLock::new(|| Counters::new("ains_tasks_created_total", "Tasks submitted", &[]));
-static COMPLETED: LazyLock<Counters> = LazyLock::new(|| Counters::new("ains_tasks_completed_total", "Tasks completed", &[]));
+static CREATED: LazyLock<Counters> =
+    LazyLock::new(|| Counters::new("ains_tasks_created_total", "Tasks submitted", &[]));
+static COMPLETED: LazyLock<Counters> =
+    LazyLock::new(|| Counters::new("ains_tasks_completed_total", "Tasks completed", &[]));
 static FAILED: LazyLock<Counters> =
     LazyLock::new(|| Counters::new("ains_tasks_failed_total", "Tasks that ended otherwise, by how", &["reason"]));
 static RETRIES: LazyLock<Counters> =
@@ -19,7 +21,8 @@ static DURATION: LazyLock<Durations> =
 static IN_QUEUE: LazyLock<Gauges> =
     LazyLock::new(|| Gauges::new("ains_tasks_in_queue", "Tasks that wait for a worker", &["priority"]));
 static AGENTS: LazyLock<Gauges> = LazyLock::new(|| Gauges::new("ains_agents_total", "Workers registered", &[]));
-static ACTIVE: LazyLock<Gauges> = LazyLock::new(|| Gauges::new("ains_agents_active", "Workers that may get tasks", &[]));
+static ACTIVE: LazyLock<Gauges> =
+    LazyLock::new(|| Gauges::new("ains_agents_active", "Workers that may get tasks", &[]));
 /// Pushes, by what came of them.
 pub(crate) static PUSHES: LazyLock<Counters> =
     LazyLock::new(|| Counters::new("ains_push_requests_total", "Pushes, by what came of them", &["outcome"]));

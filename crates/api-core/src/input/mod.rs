@@ -6,4 +6,6 @@ mod rules;
 
 pub use fields::Fields;
 pub use json::{Object, canonical, parse, parse_form};
-pub use rules::{Boolean, Choice, Coded, Integer, JsonObject, List, Number, Problem, Rule, Text, Time, Values, any, coded};
+pub use rules::{
+    Boolean, Choice, Coded, Integer, JsonObject, List, Number, Problem, Rule, Text, Time, Values, any, coded,
+};

@@ -97,7 +97,11 @@ pub(super) async fn leaderboard(call: Call<AgentsRead>, app: web::Data<App>) -> 
 /// A worker.
 #[utoipa::path(tag = "agents", responses((status = 200, body = Worker), (status = "4XX", body = AinsFailure)))]
 #[get("/ains/agents/{agent_id}")]
-pub(super) async fn get(_call: Call<AgentsRead>, id: web::Path<String>, app: web::Data<App>) -> Result<Reply, ApiError> {
+pub(super) async fn get(
+    _call: Call<AgentsRead>,
+    id: web::Path<String>,
+    app: web::Data<App>,
+) -> Result<Reply, ApiError> {
     Reply::flat(&workers::get(&app, &id).await?)
 }
 

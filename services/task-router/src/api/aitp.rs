@@ -93,7 +93,11 @@ pub(super) async fn report(
     responses((status = 200, body = CancelledTask), (status = "4XX", body = AinsFailure))
 )]
 #[delete("/aitp/tasks/{task_id}")]
-pub(super) async fn cancel(call: Call<TasksWrite>, id: web::Path<String>, app: web::Data<App>) -> Result<Reply, ApiError> {
+pub(super) async fn cancel(
+    call: Call<TasksWrite>,
+    id: web::Path<String>,
+    app: web::Data<App>,
+) -> Result<Reply, ApiError> {
     let reason = work::query_reason(&call)?;
     common::cancelled(&call, &app, &id, reason).await
 }

@@ -34,7 +34,8 @@ pub(super) async fn submit_many(mut call: Call<TaskBatchWrite>, app: web::Data<A
     let began = Instant::now();
     let body = call.body().await?;
     let (values, atomic) = read(&body.0)?;
-    let read: Vec<Result<NewTask, ApiError>> = values.iter().enumerate().map(|(index, value)| one(index, value)).collect();
+    let read: Vec<Result<NewTask, ApiError>> =
+        values.iter().enumerate().map(|(index, value)| one(index, value)).collect();
     let order = follow(&values)?;
     call.once(&app.db, &body, async {
         let tasks = read.iter().map(|task| task.as_ref().ok().cloned()).collect();

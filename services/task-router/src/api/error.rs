@@ -13,9 +13,7 @@ impl From<Error> for ApiError {
             Error::NoTask(_) => Self::new(Code::ResourceNotFound, message).ains(AinsCode::TaskNotFound),
             Error::WorkerExists(_) => Self::new(Code::DuplicateResource, message).ains(AinsCode::AgentAlreadyExists),
             Error::WorkerInactive(_) => Self::new(Code::ResourceConflict, message).ains(AinsCode::AgentInactive),
-            Error::Forbidden(_) => {
-                Self::new(Code::ForbiddenResource, message).ains(AinsCode::InsufficientPermissions)
-            }
+            Error::Forbidden(_) => Self::new(Code::ForbiddenResource, message).ains(AinsCode::InsufficientPermissions),
             Error::Conflict { status, attempt, .. } => Self::new(Code::ResourceConflict, message)
                 .ains(AinsCode::TaskStateConflict)
                 .extra("status", status.as_str())

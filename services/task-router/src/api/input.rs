@@ -349,7 +349,11 @@ pub(super) fn new_priority(object: &Object) -> Result<i32, ApiError> {
 }
 
 /// A query parameter that is one of some names.
-pub(super) fn query_choice<P: Permission>(call: &Call<P>, name: &str, names: &[&str]) -> Result<Option<String>, ApiError> {
+pub(super) fn query_choice<P: Permission>(
+    call: &Call<P>,
+    name: &str,
+    names: &[&str],
+) -> Result<Option<String>, ApiError> {
     match call.query(name) {
         Some(text) if !names.contains(&text.as_str()) => {
             Err(ApiError::field(Code::InvalidFormat, name, format!("{name} must be one of {}", names.join(", "))))
@@ -369,7 +373,11 @@ pub(super) fn query_trust<P: Permission>(call: &Call<P>, name: &str) -> Result<O
 }
 
 /// A query parameter that is a point in time, or with `end` the end of a span.
-pub(super) fn query_time<P: Permission>(call: &Call<P>, name: &str, end: bool) -> Result<Option<DateTime<Utc>>, ApiError> {
+pub(super) fn query_time<P: Permission>(
+    call: &Call<P>,
+    name: &str,
+    end: bool,
+) -> Result<Option<DateTime<Utc>>, ApiError> {
     let Some(text) = call.query(name) else { return Ok(None) };
     match if end { parse_end(&text) } else { parse_time(&text) } {
         Some(time) => Ok(Some(time)),

@@ -54,16 +54,19 @@ pub(super) async fn report_many(mut call: Call<TasksExecute>, app: web::Data<App
         None => return Err(ApiError::field(Code::RequiredField, "reports", "Field 'reports' is required")),
         Some(Some(values)) if !values.is_empty() => values,
         Some(_) => {
-            return Err(ApiError::field(Code::InvalidType, "reports", "reports must be a list with at least one entry"));
+            return Err(ApiError::field(
+                Code::InvalidType,
+                "reports",
+                "reports must be a list with at least one entry",
+            ));
         }
     };
     if values.len() > BATCH_MAX {
         return Err(too_many("reports", values.len()));
     }
     let items = values.iter().enumerate().map(|(index, value)| item(index, value)).collect::<Result<_, _>>()?;
-    let next = next.map(|next| {
-        (Wanted::of(&next), Duration::from_secs(u64::try_from(next.wait_seconds).unwrap_or_default()))
-    });
+    let next =
+        next.map(|next| (Wanted::of(&next), Duration::from_secs(u64::try_from(next.wait_seconds).unwrap_or_default())));
     Reply::flat(&reporting::many(&app, Actor::of(&call.caller), agent_id, items, next).await?)
 }
 
@@ -131,9 +134,12 @@ spellings! {
 }
 
 /// A short text of a query.
-pub(super) fn query_reason(call: &Call<impl api_core::auth::permission::Permission>) -> Result<Option<String>, ApiError> {
+pub(super) fn query_reason(
+    call: &Call<impl api_core::auth::permission::Permission>,
+) -> Result<Option<String>, ApiError> {
     use api_core::input::Rule as _;
     let Some(text) = call.query("reason").filter(|text| !text.is_empty()) else { return Ok(None) };
     let read = Text::chars(0..=500).read("reason", &Value::from(text));
-    read.map(Some).map_err(|_problems| ApiError::field(Code::InvalidRange, "reason", "reason must have 0 to 500 characters"))
+    read.map(Some)
+        .map_err(|_problems| ApiError::field(Code::InvalidRange, "reason", "reason must have 0 to 500 characters"))
 }

@@ -103,8 +103,7 @@ pub(crate) fn take(
         let capabilities = wanted.of_worker(worker);
         let fresh = waiting::claim(conn, (&worker.agent_id, &capabilities), more, lease, now)?;
         claimed = i32::try_from(fresh.len()).unwrap_or(i32::MAX);
-        let events: Vec<_> =
-            fresh.iter().map(|row| TaskData::of(&row.head).event(Event::Assigned.as_str())).collect();
+        let events: Vec<_> = fresh.iter().map(|row| TaskData::of(&row.head).event(Event::Assigned.as_str())).collect();
         api_core::outbox::push_all(conn, Some(&actor.id), &events)?;
         rows.extend(fresh);
     }
@@ -114,7 +113,12 @@ pub(crate) fn take(
 }
 
 /// One look, without waiting. Also says what else to wait for.
-async fn look(app: &App, actor: &Actor, agent_id: &str, wanted: &Wanted) -> Result<(Vec<Row>, Vec<String>, bool), Error> {
+async fn look(
+    app: &App,
+    actor: &Actor,
+    agent_id: &str,
+    wanted: &Wanted,
+) -> Result<(Vec<Row>, Vec<String>, bool), Error> {
     let (actor, agent_id, wanted) = (actor.clone(), agent_id.to_owned(), wanted.clone());
     let leases = app.config.leases;
     transact(&app.db, move |conn| {

@@ -59,7 +59,8 @@ pub(crate) async fn beat(app: &App, actor: Actor, agent_id: String, beat: Heartb
             after = after.and(released);
         } else if was_away && worker.is_active() {
             events::worker(conn, "agent.updated", &worker, Some(&actor.id))?;
-            after = after.and(After { news: worker.tags.iter().map(|tag| (tag.clone(), 0)).collect(), ..After::default() });
+            after =
+                after.and(After { news: worker.tags.iter().map(|tag| (tag.clone(), 0)).collect(), ..After::default() });
         }
         Ok::<_, Error>((worker, tasks, after))
     });

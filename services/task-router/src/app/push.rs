@@ -150,7 +150,10 @@ impl<'a> Message<'a> {
 enum Answer {
     Accepted,
     Ended(Said),
-    Refused { retry_after: Option<TimeDelta>, outcome: &'static str },
+    Refused {
+        retry_after: Option<TimeDelta>,
+        outcome: &'static str,
+    },
     /// No connection, or no answer.
     None,
 }
@@ -166,7 +169,10 @@ impl Answer {
         };
         if !response.status.is_success() {
             let asked = response.retry_after_s().and_then(|seconds| i64::try_from(seconds).ok());
-            return Self::Refused { retry_after: asked.map(|seconds| TimeDelta::seconds(seconds.min(3_600))), outcome: "refused" };
+            return Self::Refused {
+                retry_after: asked.map(|seconds| TimeDelta::seconds(seconds.min(3_600))),
+                outcome: "refused",
+            };
         }
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         match body.get("status").and_then(Value::as_str) {

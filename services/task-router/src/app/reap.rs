@@ -118,7 +118,9 @@ pub(crate) async fn retries(app: Arc<App>) {
                     app.hub.retry_at(next);
                 }
             }
-            Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "retries wait a while longer"),
+            Err(error) => {
+                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "retries wait a while longer")
+            }
         }
     }
 }

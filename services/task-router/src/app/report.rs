@@ -155,7 +155,9 @@ pub(crate) async fn many(
     });
     let (results, mut rows, after, capabilities) = done.await?;
     app.after(&after);
-    if let Some((wanted, wait)) = next.filter(|(_, wait)| rows.is_empty() && !wait.is_zero() && !capabilities.is_empty()) {
+    if let Some((wanted, wait)) =
+        next.filter(|(_, wait)| rows.is_empty() && !wait.is_zero() && !capabilities.is_empty())
+    {
         rows = claim::wait_for(app, &actor, &agent_id, &wanted, (wait, capabilities)).await?;
     }
     let accepted = results.iter().filter(|result| result.accepted).count();
@@ -238,4 +240,3 @@ pub(crate) async fn polled(app: &App, actor: Actor, agent_id: String) -> Result<
     }
     Ok(())
 }
-

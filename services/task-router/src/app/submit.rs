@@ -23,7 +23,6 @@ use crate::{
     },
     engine::{After, transact},
     error::Error,
-
     store::{
         Conn, dependencies,
         events::TaskData,
@@ -164,7 +163,13 @@ pub(crate) async fn one(app: &App, actor: Actor, new: NewTask, origin: Origin) -
 }
 
 /// Ties a new task to stored ones.
-fn link(conn: &mut Conn, row: &mut NewRow, asked: &[String], ids: &[Option<Uuid>], eyes: Option<&str>) -> Result<(), Error> {
+fn link(
+    conn: &mut Conn,
+    row: &mut NewRow,
+    asked: &[String],
+    ids: &[Option<Uuid>],
+    eyes: Option<&str>,
+) -> Result<(), Error> {
     let known: Vec<Uuid> = ids.iter().copied().flatten().collect();
     let visible: HashSet<Uuid> = tasks::visible(conn, &known, eyes)?.into_iter().collect();
     let missing: Vec<String> = asked

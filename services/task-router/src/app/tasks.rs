@@ -35,8 +35,7 @@ pub(crate) async fn get(app: &App, actor: Actor, id: &str) -> Result<Task, Error
 }
 
 pub(crate) async fn list(app: &App, filter: Filter, sort: Sort, window: Window) -> Result<(Vec<Task>, i64), Error> {
-    let (rows, total) =
-        app.db.run::<_, Error>(move |conn| Ok(tasks::page(conn, &filter, sort, window)?)).await?;
+    let (rows, total) = app.db.run::<_, Error>(move |conn| Ok(tasks::page(conn, &filter, sort, window)?)).await?;
     Ok((rows.into_iter().map(view::task).collect(), total))
 }
 
@@ -67,8 +66,8 @@ pub(crate) async fn cancel(app: &App, actor: Actor, id: &str, reason: String) ->
         if head.assigned_agent_id != seen.assigned_agent_id {
             return Err(diesel::result::Error::RollbackTransaction.into());
         }
-        let outcome = step(&head.task(), Command::Cancel, now, &leases)
-            .map_err(|_| Error::NotCancellable(head.task().state))?;
+        let outcome =
+            step(&head.task(), Command::Cancel, now, &leases).map_err(|_| Error::NotCancellable(head.task().state))?;
         let mut batch = Batch::new(&held, now);
         if let Some(outcome) = outcome {
             batch.apply(head, outcome, With { cancellation_reason: Some(&reason), ..With::default() });

@@ -22,9 +22,7 @@ use crate::{
     engine::{After, Batch, With, transact},
     error::Error,
     store::{
-        Conn, events,
-        tasks,
-        trust,
+        Conn, events, tasks, trust,
         workers::{self, Effect, Filter, New, Row, Update},
     },
 };
@@ -293,8 +291,7 @@ fn write_trust(
 ) -> QueryResult<()> {
     let mut standing = worker.standing();
     standing.score = change.after;
-    let effect =
-        Effect { agent_id: worker.agent_id.clone(), load: 0, standing, last_completed_at: None, seen: false };
+    let effect = Effect { agent_id: worker.agent_id.clone(), load: 0, standing, last_completed_at: None, seen: false };
     workers::apply(conn, &[effect], now)?;
     let record = trust::New {
         agent_id: worker.agent_id.clone(),

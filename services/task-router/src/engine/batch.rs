@@ -277,7 +277,8 @@ impl<'a> Batch<'a> {
                 *self.after.news.entry(capability).or_default() += 1;
             }
         }
-        let mut ended: Vec<Ended> = self.changes.iter().filter(|change| change.next.state.is_end()).map(ended).collect();
+        let mut ended: Vec<Ended> =
+            self.changes.iter().filter(|change| change.next.state.is_end()).map(ended).collect();
         if !self.broken.is_empty() {
             let broken = cascade::fail_dependents(conn, &self.broken, self.now)?;
             self.after.failed_early += u64::try_from(broken.ended.len()).unwrap_or_default();
@@ -292,7 +293,12 @@ impl<'a> Batch<'a> {
     fn told(&self) -> Vec<Uuid> {
         let was_offered = |change: &&Change<'_>| change.was.state == "ASSIGNED" && change.was.taken == "no";
         let is_offered = |change: &&Change<'_>| change.next.state == State::Assigned && change.next.taken == Taken::No;
-        self.changes.iter().filter(was_offered).filter(|change| !is_offered(change)).map(|change| change.was.task_id).collect()
+        self.changes
+            .iter()
+            .filter(was_offered)
+            .filter(|change| !is_offered(change))
+            .map(|change| change.was.task_id)
+            .collect()
     }
 
     fn write_workers(&mut self, conn: &mut Conn) -> QueryResult<()> {

@@ -48,7 +48,9 @@ impl Lost for QueryError {
             Self::RollbackTransaction => true,
             Self::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
             // diesel has no kind for a deadlock.
-            Self::DatabaseError(DatabaseErrorKind::Unknown, information) => information.message().contains("deadlock detected"),
+            Self::DatabaseError(DatabaseErrorKind::Unknown, information) => {
+                information.message().contains("deadlock detected")
+            }
             _ => false,
         }
     }

@@ -29,7 +29,9 @@ pub(crate) fn hold(conn: &mut Conn, ids: &[Uuid]) -> QueryResult<Vec<Parent>> {
 }
 
 pub(crate) fn states(conn: &mut Conn, ids: &[Uuid]) -> QueryResult<Vec<Parent>> {
-    sql("SELECT task_id, state::text AS state FROM tasks WHERE task_id = ANY($1)").bind::<Array<SqlUuid>, _>(ids).load(conn)
+    sql("SELECT task_id, state::text AS state FROM tasks WHERE task_id = ANY($1)")
+        .bind::<Array<SqlUuid>, _>(ids)
+        .load(conn)
 }
 
 /// A task that waits for another.

@@ -13,6 +13,7 @@ pub(crate) fn begin(conn: &mut Conn) -> QueryResult<bool> {
         value: bool,
     }
     let found: Found =
-        sql("SELECT pg_try_advisory_xact_lock(hashtextextended('reap ' || current_schema(), 0)) AS value").get_result(conn)?;
+        sql("SELECT pg_try_advisory_xact_lock(hashtextextended('reap ' || current_schema(), 0)) AS value")
+            .get_result(conn)?;
     Ok(found.value)
 }

@@ -9,8 +9,8 @@ use diesel::{
 use uuid::Uuid;
 
 use super::Conn;
-use api_core::sql::sql;
 use crate::domain::trust::{Change, Delta};
+use api_core::sql::sql;
 
 /// What the trend looks at.
 const TREND_CHANGES: i64 = 10;
@@ -85,11 +85,12 @@ pub(crate) fn page(
         #[diesel(sql_type = BigInt)]
         count: i64,
     }
-    let count: Count = sql("SELECT count(*) AS count FROM trust_records WHERE agent_id = $1 AND created_at BETWEEN $2 AND $3")
-        .bind::<Text, _>(agent_id)
-        .bind::<Timestamptz, _>(start)
-        .bind::<Timestamptz, _>(end)
-        .get_result(conn)?;
+    let count: Count =
+        sql("SELECT count(*) AS count FROM trust_records WHERE agent_id = $1 AND created_at BETWEEN $2 AND $3")
+            .bind::<Text, _>(agent_id)
+            .bind::<Timestamptz, _>(start)
+            .bind::<Timestamptz, _>(end)
+            .get_result(conn)?;
     let rows = sql("SELECT record_id, event_type, task_id, delta, trust_before, trust_after, reason, created_at \
          FROM trust_records WHERE agent_id = $1 AND created_at BETWEEN $2 AND $3 ORDER BY seq DESC LIMIT $4 OFFSET $5")
     .bind::<Text, _>(agent_id)
@@ -108,10 +109,11 @@ pub(crate) fn recent(conn: &mut Conn, agent_id: &str, now: DateTime<Utc>) -> Que
         #[diesel(sql_type = Integer)]
         delta: i32,
     }
-    let found: Vec<Found> = sql("SELECT delta FROM trust_records WHERE agent_id = $1 AND created_at > $2 ORDER BY seq DESC LIMIT $3")
-        .bind::<Text, _>(agent_id)
-        .bind::<Timestamptz, _>(now - TimeDelta::days(TREND_DAYS))
-        .bind::<BigInt, _>(TREND_CHANGES)
-        .load(conn)?;
+    let found: Vec<Found> =
+        sql("SELECT delta FROM trust_records WHERE agent_id = $1 AND created_at > $2 ORDER BY seq DESC LIMIT $3")
+            .bind::<Text, _>(agent_id)
+            .bind::<Timestamptz, _>(now - TimeDelta::days(TREND_DAYS))
+            .bind::<BigInt, _>(TREND_CHANGES)
+            .load(conn)?;
     Ok(found.into_iter().map(|row| Delta::new(row.delta)).collect())
 }

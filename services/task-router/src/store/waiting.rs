@@ -1,7 +1,7 @@
 //! The queues: tasks that wait for a worker, one queue for each capability.
 
-use chrono::{DateTime, Utc};
 use api_core::sql::sql;
+use chrono::{DateTime, Utc};
 use diesel::{
     QueryResult, QueryableByName, RunQueryDsl as _,
     sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
@@ -125,20 +125,31 @@ pub(crate) fn candidates(conn: &mut Conn, capability: &str, now: DateTime<Utc>) 
 /// Where in a queue to go on: behind this priority and id.
 pub(crate) type Place = (i32, Uuid);
 
-/// The next tasks of a queue, locked until the transaction ends; those that somebody else holds are passed over.
-pub(crate) fn lock_next(conn: &mut Conn, capability: &str, after: Option<Place>, limit: i32) -> QueryResult<Vec<Head>> {
+/// The next tasks of a queue, without locking them.
+pub(crate) fn next(conn: &mut Conn, capability: &str, after: Option<Place>, limit: i32) -> QueryResult<Vec<Head>> {
     let (priority, id) = after.unwrap_or((i32::MAX, Uuid::nil()));
     sql(concat!(
         "SELECT ",
         head_columns!(),
         " FROM tasks AS t WHERE t.capability_required = $1 AND t.state = 'PENDING' AND t.blocked_by = 0 AND NOT t.is_parked \
-         AND t.priority <= $2 AND (t.priority < $2 OR t.task_id > $3) ORDER BY t.priority DESC, t.task_id LIMIT $4 \
-         FOR NO KEY UPDATE SKIP LOCKED"
+         AND t.priority <= $2 AND (t.priority < $2 OR t.task_id > $3) ORDER BY t.priority DESC, t.task_id LIMIT $4"
     ))
     .bind::<Text, _>(capability)
     .bind::<Integer, _>(priority)
     .bind::<SqlUuid, _>(id)
     .bind::<Integer, _>(limit)
+    .load(conn)
+}
+
+/// Of some tasks those that still wait, locked until the transaction ends; what somebody else holds is passed over.
+pub(crate) fn lock_waiting(conn: &mut Conn, ids: &[Uuid]) -> QueryResult<Vec<Head>> {
+    sql(concat!(
+        "SELECT ",
+        head_columns!(),
+        " FROM tasks AS t WHERE t.task_id = ANY($1) AND t.state = 'PENDING' AND t.blocked_by = 0 AND NOT t.is_parked \
+         FOR NO KEY UPDATE SKIP LOCKED"
+    ))
+    .bind::<Array<SqlUuid>, _>(ids)
     .load(conn)
 }
 
@@ -149,9 +160,11 @@ pub(crate) fn begin_routing(conn: &mut Conn, capability: &str) -> QueryResult<bo
         #[diesel(sql_type = Bool)]
         value: bool,
     }
-    let found: Found = sql("SELECT pg_try_advisory_xact_lock(hashtextextended('route ' || current_schema() || ' ' || $1, 0)) AS value")
-        .bind::<Text, _>(capability)
-        .get_result(conn)?;
+    let found: Found = sql(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended('route ' || current_schema() || ' ' || $1, 0)) AS value",
+    )
+    .bind::<Text, _>(capability)
+    .get_result(conn)?;
     Ok(found.value)
 }
 
@@ -164,29 +177,17 @@ pub(crate) struct Share {
     pub(crate) place: i64,
 }
 
-/// Counts tasks to workers that still may have them; who may.
-pub(crate) fn take_room(conn: &mut Conn, shares: &[Share]) -> QueryResult<Vec<String>> {
-    #[derive(QueryableByName)]
-    struct Found {
-        #[diesel(sql_type = Text)]
-        agent_id: String,
-    }
+/// Counts tasks to workers that the transaction holds.
+pub(crate) fn give(conn: &mut Conn, shares: &[Share]) -> QueryResult<()> {
     let each = |column: fn(&Share) -> i64| -> Vec<i64> { shares.iter().map(column).collect() };
-    let names: Vec<&str> = shares.iter().map(|share| share.agent_id.as_str()).collect();
-    let found: Vec<Found> = sql(
-        "WITH held AS MATERIALIZED (SELECT agent_id FROM workers WHERE agent_id = ANY($1) ORDER BY agent_id FOR NO KEY UPDATE), \
-         base AS MATERIALIZED (SELECT nextval('turns') AS turn) \
+    sql("WITH base AS MATERIALIZED (SELECT nextval('turns') AS turn) \
          UPDATE workers AS w SET current_load = w.current_load + n.tasks::int, last_turn = base.turn + n.place \
-         FROM unnest($2, $3, $4) AS n(agent_id, tasks, place), held, base \
-         WHERE w.agent_id = n.agent_id AND held.agent_id = w.agent_id AND w.inactive_reason IS NULL \
-         AND w.current_load + n.tasks <= w.max_concurrent_tasks RETURNING w.agent_id",
-    )
-    .bind::<Array<Text>, _>(names.clone())
-    .bind::<Array<Text>, _>(names)
+         FROM unnest($1, $2, $3) AS n(agent_id, tasks, place), base WHERE w.agent_id = n.agent_id")
+    .bind::<Array<Text>, _>(shares.iter().map(|share| share.agent_id.as_str()).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(each(|share| i64::from(share.tasks)))
     .bind::<Array<BigInt>, _>(each(|share| share.place))
-    .load(conn)?;
-    Ok(found.into_iter().map(|row| row.agent_id).collect())
+    .execute(conn)
+    .map(drop)
 }
 
 /// A worker that is not asked for a task, or only for want of others.
@@ -237,15 +238,13 @@ pub(crate) fn capabilities(conn: &mut Conn, limit: i32) -> QueryResult<Vec<Strin
         #[diesel(sql_type = Text)]
         tag: String,
     }
-    let found: Vec<Found> = sql(
-        "WITH RECURSIVE queues AS (SELECT min(capability_required) AS tag FROM tasks \
+    let found: Vec<Found> = sql("WITH RECURSIVE queues AS (SELECT min(capability_required) AS tag FROM tasks \
          WHERE state = 'PENDING' AND blocked_by = 0 AND NOT is_parked \
          UNION ALL SELECT (SELECT min(capability_required) FROM tasks WHERE state = 'PENDING' AND blocked_by = 0 \
          AND NOT is_parked AND capability_required > queues.tag) FROM queues WHERE queues.tag IS NOT NULL) \
          SELECT q.tag FROM queues AS q WHERE q.tag IS NOT NULL AND EXISTS (SELECT FROM worker_tags AS t \
          JOIN workers AS w ON w.agent_id = t.agent_id WHERE t.tag = q.tag AND w.inactive_reason IS NULL \
-         AND w.current_load < w.max_concurrent_tasks) LIMIT $1",
-    )
+         AND w.current_load < w.max_concurrent_tasks) LIMIT $1")
     .bind::<Integer, _>(limit)
     .load(conn)?;
     Ok(found.into_iter().map(|row| row.tag).collect())
@@ -266,7 +265,12 @@ pub(crate) struct Crowd {
 }
 
 /// What stands before a task of a capability and priority; `ahead` is counted up to `limit`, and only when nobody is free.
-pub(crate) fn crowd(conn: &mut Conn, capability: &str, priority: i32, (now, limit): (DateTime<Utc>, i64)) -> QueryResult<Crowd> {
+pub(crate) fn crowd(
+    conn: &mut Conn,
+    capability: &str,
+    priority: i32,
+    (now, limit): (DateTime<Utc>, i64),
+) -> QueryResult<Crowd> {
     sql("SELECT w.is_free, w.capacity, CASE WHEN w.is_free THEN 0 ELSE (SELECT count(*) FROM (SELECT FROM tasks \
          WHERE capability_required = $1 AND state = 'PENDING' AND blocked_by = 0 AND NOT is_parked AND priority >= $2 LIMIT $4) \
          AS ahead) END AS ahead FROM (SELECT coalesce(bool_or(w.current_load < w.max_concurrent_tasks \

@@ -8,8 +8,8 @@ use diesel::{
 };
 
 use super::{Conn, raw::RawJson};
-use api_core::sql::sql;
 use crate::domain::trust::{Score, Standing};
+use api_core::sql::sql;
 
 /// A worker.
 #[derive(Debug, Clone, QueryableByName)]
@@ -198,9 +198,13 @@ pub(crate) fn lock_all(conn: &mut Conn, agent_ids: &[&str]) -> QueryResult<Vec<R
     if agent_ids.is_empty() {
         return Ok(Vec::new());
     }
-    sql(concat!("SELECT ", columns!(), " FROM workers AS w WHERE w.agent_id = ANY($1) ORDER BY w.agent_id FOR NO KEY UPDATE"))
-        .bind::<Array<Text>, _>(agent_ids)
-        .load(conn)
+    sql(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM workers AS w WHERE w.agent_id = ANY($1) ORDER BY w.agent_id FOR NO KEY UPDATE"
+    ))
+    .bind::<Array<Text>, _>(agent_ids)
+    .load(conn)
 }
 
 /// What a list is narrowed down to.
@@ -289,7 +293,12 @@ pub(crate) fn update(conn: &mut Conn, agent_id: &str, update: &Update) -> QueryR
 }
 
 /// Switches a worker off, or on with `None`.
-pub(crate) fn set_active(conn: &mut Conn, agent_id: &str, reason: Option<&str>, now: DateTime<Utc>) -> QueryResult<Row> {
+pub(crate) fn set_active(
+    conn: &mut Conn,
+    agent_id: &str,
+    reason: Option<&str>,
+    now: DateTime<Utc>,
+) -> QueryResult<Row> {
     sql(concat!(
         "UPDATE workers AS w SET inactive_reason = $2, deactivated_at = CASE WHEN $2 IS NULL THEN NULL ELSE $3 END \
          WHERE w.agent_id = $1 RETURNING ",
@@ -337,10 +346,11 @@ pub(crate) fn stale(conn: &mut Conn, before: DateTime<Utc>, limit: i32) -> Query
         #[diesel(sql_type = Text)]
         agent_id: String,
     }
-    let found: Vec<Found> = sql("SELECT agent_id FROM workers WHERE inactive_reason IS NULL AND last_heartbeat_at < $1 LIMIT $2")
-        .bind::<Timestamptz, _>(before)
-        .bind::<Integer, _>(limit)
-        .load(conn)?;
+    let found: Vec<Found> =
+        sql("SELECT agent_id FROM workers WHERE inactive_reason IS NULL AND last_heartbeat_at < $1 LIMIT $2")
+            .bind::<Timestamptz, _>(before)
+            .bind::<Integer, _>(limit)
+            .load(conn)?;
     Ok(found.into_iter().map(|row| row.agent_id).collect())
 }
 
@@ -406,6 +416,7 @@ pub(crate) fn count(conn: &mut Conn) -> QueryResult<(i64, i64)> {
         active: i64,
     }
     let count: Count =
-        sql("SELECT count(*) AS total, count(*) FILTER (WHERE inactive_reason IS NULL) AS active FROM workers").get_result(conn)?;
+        sql("SELECT count(*) AS total, count(*) FILTER (WHERE inactive_reason IS NULL) AS active FROM workers")
+            .get_result(conn)?;
     Ok((count.total, count.active))
 }

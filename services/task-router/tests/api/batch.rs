@@ -12,7 +12,11 @@ async fn submit(rig: &Rig, tasks: Vec<Value>) -> Value {
 async fn good_tasks_are_stored_and_bad_ones_told() {
     let rig = Rig::start().await;
     let good = task("a:v1", json!({}));
-    let answer = submit(&rig, vec![good.clone(), over(good.clone(), json!({"priority": 99})), json!({"client_id": "c"}), json!(3), good]).await;
+    let answer = submit(
+        &rig,
+        vec![good.clone(), over(good.clone(), json!({"priority": 99})), json!({"client_id": "c"}), json!(3), good],
+    )
+    .await;
     assert_eq!((&answer["submitted"], &answer["failed"]), (&json!(2), &json!(3)));
     let errors: Vec<(i64, &str)> = answer["errors"]
         .as_array()
@@ -33,7 +37,8 @@ async fn nothing_is_stored_of_a_batch_that_is_refused() {
     let rig = Rig::start().await;
     let good = task("a:v1", json!({}));
     let bad = over(good.clone(), json!({"priority": 99}));
-    let named = |name: &str, depends_on: &[&str]| over(good.clone(), json!({"client_ref": name, "depends_on": depends_on}));
+    let named =
+        |name: &str, depends_on: &[&str]| over(good.clone(), json!({"client_ref": name, "depends_on": depends_on}));
     let post = |body: Value| {
         let client = rig.admin();
         async move { client.post("/ains/tasks/batch", &body).await }
@@ -60,7 +65,8 @@ async fn nothing_is_stored_of_a_batch_that_is_refused() {
 async fn tasks_of_a_batch_depend_on_each_other_by_reference() {
     let rig = Rig::start().await;
     let good = task("a:v1", json!({}));
-    let named = |name: &str, depends_on: Value| over(good.clone(), json!({"client_ref": name, "depends_on": depends_on}));
+    let named =
+        |name: &str, depends_on: Value| over(good.clone(), json!({"client_ref": name, "depends_on": depends_on}));
     let stored = rig.submit("a:v1", json!({})).await;
     let answer = submit(
         &rig,
@@ -80,7 +86,8 @@ async fn tasks_of_a_batch_depend_on_each_other_by_reference() {
     assert_eq!(answer["task_ids"], json!([load, clean]));
     let shown = rig.task(load).await;
     assert_eq!((&shown["depends_on"], &shown["is_blocked"]), (&json!([clean, stored]), &json!(true)));
-    let missing: Vec<&Value> = answer["errors"].as_array().unwrap().iter().map(|error| &error["details"]["missing"]).collect();
+    let missing: Vec<&Value> =
+        answer["errors"].as_array().unwrap().iter().map(|error| &error["details"]["missing"]).collect();
     assert_eq!(missing, [&json!(["ref:nobody"]), &json!(["ref:lost"]), &Value::Null, &json!(["ref:bad"])]);
     rig.assert_sound();
 }

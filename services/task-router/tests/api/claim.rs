@@ -102,8 +102,10 @@ async fn a_task_goes_to_one_claimer_only() {
     }
     let claims = ["p", "q", "r", "s"].repeat(4);
     let rig = &rig;
-    let claimed = join_all(claims.into_iter().map(|id| async move { rig.claim(id, json!({"max_tasks": 10})).await })).await;
-    let mut all: Vec<String> = claimed.iter().flatten().map(|task| task["task_id"].as_str().unwrap().to_owned()).collect();
+    let claimed =
+        join_all(claims.into_iter().map(|id| async move { rig.claim(id, json!({"max_tasks": 10})).await })).await;
+    let mut all: Vec<String> =
+        claimed.iter().flatten().map(|task| task["task_id"].as_str().unwrap().to_owned()).collect();
     let deadline = Instant::now() + Duration::from_secs(20);
     while all.len() < 60 {
         assert!(Instant::now() < deadline, "{}", all.len());
@@ -122,7 +124,8 @@ async fn polling_shows_assignments_and_brings_a_worker_back() {
     let rig = Rig::start().await;
     rig.worker("w", &["a:v1"]).await;
     rig.admin().post("/ains/agents/w/heartbeat", &json!({"status": "OFFLINE"})).await.ains(200);
-    let (low, high) = (rig.submit("a:v1", json!({"priority": 2})).await, rig.submit("a:v1", json!({"priority": 9})).await);
+    let (low, high) =
+        (rig.submit("a:v1", json!({"priority": 2})).await, rig.submit("a:v1", json!({"priority": 9})).await);
     let path = "/ains/tasks?assigned_agent_id=w&status=ASSIGNED";
     let stranger = rig.client("stranger");
     assert_eq!(stranger.get(path).await.ains(200)["results"], json!([]));

@@ -20,7 +20,10 @@ async fn an_attempt_that_runs_out_of_time_ends_or_is_followed_by_another() {
     let back = rig.reach(&retried, &["PENDING"]).await;
     assert_eq!((&back["retry_count"], back["next_retry_at"].is_string()), (&json!(1), true));
     assert_eq!(rig.events(&format!("task:{retried}"))[3..], ["task.timeout", "task.retry"]);
-    rig.admin().patch(&format!("/ains/tasks/{last}"), &json!({"status": "COMPLETED"})).await.ains_error(409, "TASK_STATE_CONFLICT");
+    rig.admin()
+        .patch(&format!("/ains/tasks/{last}"), &json!({"status": "COMPLETED"}))
+        .await
+        .ains_error(409, "TASK_STATE_CONFLICT");
     let history = rig.admin().get("/ains/agents/w/trust/history").await.ains(200);
     let rows = history["records"].as_array().unwrap();
     assert_eq!(rows.len(), 2);
@@ -40,7 +43,10 @@ async fn a_lost_worker_loses_no_task() {
     rig.claim("w", json!({"lease_seconds": 5, "wait_seconds": 20})).await;
     let back = rig.reach(&id, &["PENDING"]).await;
     assert_eq!((&back["retry_count"], &back["error_message"]), (&json!(1), &json!("Worker lost")));
-    let late = rig.admin().patch(&format!("/ains/tasks/{id}"), &json!({"status": "COMPLETED", "agent_id": "w", "attempt": 1})).await;
+    let late = rig
+        .admin()
+        .patch(&format!("/ains/tasks/{id}"), &json!({"status": "COMPLETED", "agent_id": "w", "attempt": 1}))
+        .await;
     late.ains_error(409, "TASK_STATE_CONFLICT");
     let again = rig.claim_one("w").await;
     assert_eq!((&again["task_id"], &again["attempt"]), (&json!(id), &json!(2)));

@@ -48,9 +48,15 @@ async fn what_is_counted_is_there_before_it_happens() {
     let rig = Rig::start().await;
     let metrics = rig.service.client().get("/metrics").await.text;
     for name in [
-        "ains_tasks_created_total", "ains_tasks_completed_total", "ains_tasks_failed_total{reason=\"dependency\"}",
-        "ains_task_retries_total", "ains_task_timeouts_total", "ains_task_duration_seconds_count",
-        "ains_tasks_in_queue{priority=\"10\"}", "ains_agents_total", "ains_agents_active",
+        "ains_tasks_created_total",
+        "ains_tasks_completed_total",
+        "ains_tasks_failed_total{reason=\"dependency\"}",
+        "ains_task_retries_total",
+        "ains_task_timeouts_total",
+        "ains_task_duration_seconds_count",
+        "ains_tasks_in_queue{priority=\"10\"}",
+        "ains_agents_total",
+        "ains_agents_active",
         "ains_push_requests_total{outcome=\"refused\"}",
     ] {
         assert!(metrics.contains(name), "{name}");

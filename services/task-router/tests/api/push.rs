@@ -28,9 +28,18 @@ async fn a_push_is_signed_and_tells_the_task() {
     let push = endpoint.wait(1).await[0].clone();
     let told: Value = serde_json::from_str(&push.body).unwrap();
     for (name, value) in [
-        ("task_id", json!(id)), ("task_type", json!("test")), ("capability_required", json!("a:v1")),
-        ("input_data", json!({"text": "grüße"})), ("priority", json!(8)), ("timeout_seconds", json!(300)), ("attempt", json!(1)),
-        ("retry_count", json!(0)), ("max_retries", json!(3)), ("client_id", json!("acme")), ("chain_id", Value::Null), ("metadata", json!({"m": 1})),
+        ("task_id", json!(id)),
+        ("task_type", json!("test")),
+        ("capability_required", json!("a:v1")),
+        ("input_data", json!({"text": "grüße"})),
+        ("priority", json!(8)),
+        ("timeout_seconds", json!(300)),
+        ("attempt", json!(1)),
+        ("retry_count", json!(0)),
+        ("max_retries", json!(3)),
+        ("client_id", json!("acme")),
+        ("chain_id", Value::Null),
+        ("metadata", json!({"m": 1})),
     ] {
         assert_eq!(told[name], value, "{name}");
     }
@@ -66,7 +75,8 @@ async fn an_answer_can_be_the_end() {
     assert_eq!((&done["result_data"], &done["attempt"]), (&json!({"sum": 3}), &json!(1)));
     rig.admin().delete("/ains/agents/w").await.ains(200);
 
-    let endpoint = Endpoint::answering(200, json!({"status": "failed", "error_message": "no", "retryable": false}), "").await;
+    let endpoint =
+        Endpoint::answering(200, json!({"status": "failed", "error_message": "no", "retryable": false}), "").await;
     pushed(&rig, "v", &endpoint, json!({})).await;
     let failed = rig.submit("a:v1", json!({})).await;
     assert_eq!(rig.reach(&failed, &["FAILED"]).await["error_message"], "no");
@@ -88,11 +98,16 @@ async fn a_refused_push_goes_to_another_worker() {
     let id = rig.submit("a:v1", json!({})).await;
     free.wait(1).await;
     let shown = rig.reach(&id, &["ASSIGNED"]).await;
-    assert_eq!((&shown["assigned_agent_id"], &shown["attempt"], &shown["retry_count"]), (&json!("free"), &json!(3), &json!(0)));
+    assert_eq!(
+        (&shown["assigned_agent_id"], &shown["attempt"], &shown["retry_count"]),
+        (&json!("free"), &json!(3), &json!(0))
+    );
     for (id, seconds) in [("busy", 100..=120), ("rejecting", 20..=30)] {
         let worker = rig.agent(id).await;
         assert_eq!((&worker["trust_score"], &worker["current_load"]), (&json!(0.5), &json!(0)));
-        let sql = format!("SELECT extract(epoch FROM excluded_until - now())::int::text AS value FROM task_refusals WHERE agent_id = '{id}'");
+        let sql = format!(
+            "SELECT extract(epoch FROM excluded_until - now())::int::text AS value FROM task_refusals WHERE agent_id = '{id}'"
+        );
         let left: i64 = rig.texts(&sql)[0].parse().unwrap();
         assert!(seconds.contains(&left), "{id} {left}");
     }
@@ -104,7 +119,8 @@ async fn a_worker_that_cannot_be_reached_loses_no_task() {
     let rig = Rig::start().await;
     let body = over(worker("gone", &["a:v1"]), json!({"delivery": "push", "endpoint": "http://127.0.0.1:1/"}));
     rig.register(&rig.admin(), body).await;
-    let ids = [rig.submit("a:v1", json!({})).await, rig.submit("a:v1", json!({})).await, rig.submit("a:v1", json!({})).await];
+    let ids =
+        [rig.submit("a:v1", json!({})).await, rig.submit("a:v1", json!({})).await, rig.submit("a:v1", json!({})).await];
     let deadline = Instant::now() + Duration::from_secs(20);
     while rig.agent("gone").await["health"] != "unreachable" {
         assert!(Instant::now() < deadline);
@@ -134,7 +150,10 @@ async fn a_worker_that_comes_for_its_tasks_keeps_what_could_not_be_pushed() {
         assert!(Instant::now() < deadline);
     }
     let shown = rig.task(&id).await;
-    assert_eq!((&shown["status"], &shown["assigned_agent_id"], &shown["attempt"]), (&json!("ASSIGNED"), &json!("w"), &json!(1)));
+    assert_eq!(
+        (&shown["status"], &shown["assigned_agent_id"], &shown["attempt"]),
+        (&json!("ASSIGNED"), &json!("w"), &json!(1))
+    );
     assert_eq!(rig.claim_one("w").await["attempt"], 1);
 }
 

@@ -21,7 +21,8 @@ async fn three_routers_share_the_work_and_give_each_task_once() {
         rig.register(&rig.admin(), body).await;
     }
     let batch = json!({"tasks": vec![task("a:v1", json!({})); 50]});
-    let submitting = join_all(clients.iter().map(|client| async { client.post("/ains/tasks/batch", &batch).await.ains(201) }));
+    let submitting =
+        join_all(clients.iter().map(|client| async { client.post("/ains/tasks/batch", &batch).await.ains(201) }));
     let deadline = Instant::now() + Duration::from_secs(60);
     let working = join_all(clients.iter().zip(agents).map(|(client, agent_id)| async move {
         let mut done: Vec<String> = Vec::new();
@@ -35,9 +36,12 @@ async fn three_routers_share_the_work_and_give_each_task_once() {
             if tasks.is_empty() {
                 continue;
             }
-            let reports: Vec<Value> =
-                tasks.iter().map(|task| json!({"task_id": task["task_id"], "attempt": task["attempt"], "status": "COMPLETED"})).collect();
-            let answer = client.post("/ains/tasks/report", &json!({"agent_id": agent_id, "reports": reports})).await.ains(200);
+            let reports: Vec<Value> = tasks
+                .iter()
+                .map(|task| json!({"task_id": task["task_id"], "attempt": task["attempt"], "status": "COMPLETED"}))
+                .collect();
+            let answer =
+                client.post("/ains/tasks/report", &json!({"agent_id": agent_id, "reports": reports})).await.ains(200);
             assert_eq!(answer["rejected"], 0, "{answer}");
             done.extend(tasks.iter().map(|task| task["task_id"].as_str().unwrap().to_owned()));
         }

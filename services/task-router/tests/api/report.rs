@@ -20,14 +20,23 @@ async fn a_task_lives_from_assignment_to_completion() {
     assert_eq!((&running["status"], running["started_at"].is_string()), (&json!("RUNNING"), true));
     assert_eq!(rig.report(&id, json!({"status": "RUNNING", "progress": 50})).await["progress"], 50.0);
     let done = rig.report(&id, json!({"status": "COMPLETED", "result_data": {"sum": [1, "two"]}})).await;
-    assert_eq!((&done["status"], &done["result_data"], &done["error_message"]), (&json!("COMPLETED"), &json!({"sum": [1, "two"]}), &Value::Null));
+    assert_eq!(
+        (&done["status"], &done["result_data"], &done["error_message"]),
+        (&json!("COMPLETED"), &json!({"sum": [1, "two"]}), &Value::Null)
+    );
     assert!(done["execution_time_seconds"].as_f64().unwrap() >= 0.0 && done["lease_expires_at"].is_null());
     let worker = rig.agent("w").await;
-    assert_eq!((&worker["current_load"], &worker["total_tasks_completed"], &worker["trust_score"]), (&json!(0), &json!(1), &json!(0.55)));
+    assert_eq!(
+        (&worker["current_load"], &worker["total_tasks_completed"], &worker["trust_score"]),
+        (&json!(0), &json!(1), &json!(0.55))
+    );
     assert_eq!(rig.events(&format!("task:{id}")), ["task.created", "task.assigned", "task.started", "task.completed"]);
     let payload = rig.texts("SELECT payload::text AS value FROM outbox WHERE kind = 'task.completed'");
     let payload: Value = serde_json::from_str(&payload[0]).unwrap();
-    assert_eq!((&payload["agent_id"], &payload["result_data"], &payload["status"]), (&json!("w"), &json!({"sum": [1, "two"]}), &json!("COMPLETED")));
+    assert_eq!(
+        (&payload["agent_id"], &payload["result_data"], &payload["status"]),
+        (&json!("w"), &json!({"sum": [1, "two"]}), &json!("COMPLETED"))
+    );
     rig.assert_sound();
 }
 
@@ -88,17 +97,27 @@ async fn reports_are_refused_in_the_order_of_the_checks() {
         async move { client.patch(&path, &body).await }
     };
     patch(&id, json!({})).await.ains_error(400, "MISSING_REQUIRED_FIELD");
-    for body in [json!({"status": "PENDING"}), json!({"status": "RUNNING", "progress": 101}), json!({"status": "FAILED", "error_message": "x".repeat(10_001)}), json!({"status": "COMPLETED", "result_data": "x".repeat(1 << 20)}), json!({"status": "FAILED", "retryable": "no"})] {
+    for body in [
+        json!({"status": "PENDING"}),
+        json!({"status": "RUNNING", "progress": 101}),
+        json!({"status": "FAILED", "error_message": "x".repeat(10_001)}),
+        json!({"status": "COMPLETED", "result_data": "x".repeat(1 << 20)}),
+        json!({"status": "FAILED", "retryable": "no"}),
+    ] {
         patch(&id, body).await.ains_error(400, "INVALID_FIELD_VALUE");
     }
     patch("task_none", json!({"status": "RUNNING"})).await.ains_error(404, "TASK_NOT_FOUND");
-    let error = patch(&id, json!({"status": "RUNNING", "agent_id": "other"})).await.ains_error(403, "INSUFFICIENT_PERMISSIONS");
+    let error =
+        patch(&id, json!({"status": "RUNNING", "agent_id": "other"})).await.ains_error(403, "INSUFFICIENT_PERMISSIONS");
     assert_eq!(error["message"], "Agent not assigned to this task");
     patch(&id, json!({"status": "RUNNING", "attempt": 7})).await.ains_error(409, "TASK_STATE_CONFLICT");
     patch(&waiting, json!({"status": "RUNNING"})).await.ains_error(409, "TASK_STATE_CONFLICT");
     patch(&waiting, json!({"status": "RUNNING", "agent_id": "w"})).await.ains_error(409, "TASK_STATE_CONFLICT");
     let path = format!("/ains/tasks/{id}");
-    rig.client("stranger").patch(&path, &json!({"status": "COMPLETED"})).await.ains_error(403, "INSUFFICIENT_PERMISSIONS");
+    rig.client("stranger")
+        .patch(&path, &json!({"status": "COMPLETED"}))
+        .await
+        .ains_error(403, "INSUFFICIENT_PERMISSIONS");
     assert_eq!(rig.task(&id).await["status"], "ASSIGNED");
 }
 
@@ -113,7 +132,10 @@ async fn a_report_has_other_spellings() {
         rig.admin().send(method, &format!("{path}?agent_id=w"), Some(&body)).await.ains(200);
         rig.admin().send(method, &format!("{path}?agent_id=x"), Some(&body)).await.ains_error(404, "AGENT_NOT_FOUND");
         let by_header = rig.admin().header("x-agent-id", "w");
-        assert_eq!(by_header.send(method, &path, Some(&json!({"status": "COMPLETED"}))).await.ains(200)["status"], "COMPLETED");
+        assert_eq!(
+            by_header.send(method, &path, Some(&json!({"status": "COMPLETED"}))).await.ains(200)["status"],
+            "COMPLETED"
+        );
     }
 }
 
@@ -148,7 +170,9 @@ async fn a_failed_attempt_is_followed_by_another_after_its_pause() {
 async fn some_failures_are_final() {
     let rig = Rig::start().await;
     rig.worker("w", &["a:v1"]).await;
-    for more in [json!({"error_message": "Invalid input provided"}), json!({"error_message": "boom", "retryable": false})] {
+    for more in
+        [json!({"error_message": "Invalid input provided"}), json!({"error_message": "boom", "retryable": false})]
+    {
         let id = held(&rig, json!({})).await;
         let end = rig.report(&id, over(json!({"status": "FAILED"}), more)).await;
         assert_eq!((&end["status"], &end["retry_count"]), (&json!("FAILED"), &json!(0)));
@@ -162,7 +186,10 @@ async fn a_cancelled_task_stays_so() {
     let id = held(&rig, json!({})).await;
     rig.report(&id, json!({"status": "RUNNING"})).await;
     rig.admin().post(&format!("/ains/tasks/{id}/cancel"), &json!({})).await.ains(200);
-    rig.admin().patch(&format!("/ains/tasks/{id}"), &json!({"status": "COMPLETED"})).await.ains_error(409, "TASK_STATE_CONFLICT");
+    rig.admin()
+        .patch(&format!("/ains/tasks/{id}"), &json!({"status": "COMPLETED"}))
+        .await
+        .ains_error(409, "TASK_STATE_CONFLICT");
     let worker = rig.agent("w").await;
     assert_eq!((&worker["current_load"], &worker["trust_score"]), (&json!(0), &json!(0.5)));
     rig.assert_sound();
@@ -205,7 +232,10 @@ async fn many_reports_are_judged_one_by_one_and_the_next_tasks_come_with_the_ans
     let conflict = (false, "TASK_STATE_CONFLICT");
     assert_eq!(told[..4], [(true, ""), (true, ""), conflict, (true, "")]);
     assert!([conflict, (false, "INSUFFICIENT_PERMISSIONS")].contains(&told[4]), "{told:?}");
-    assert_eq!(told[5..], [conflict, (false, "INVALID_FIELD_VALUE"), (false, "TASK_NOT_FOUND"), (false, "TASK_NOT_FOUND")]);
+    assert_eq!(
+        told[5..],
+        [conflict, (false, "INVALID_FIELD_VALUE"), (false, "TASK_NOT_FOUND"), (false, "TASK_NOT_FOUND")]
+    );
     assert_eq!((&answer["accepted"], &answer["rejected"]), (&json!(3), &json!(6)));
     assert_eq!((&results[1]["status"], &results[2]["status"]), (&json!("COMPLETED"), &json!("COMPLETED")));
     assert_eq!(rig.task(&held[0]).await["result_data"], json!({"n": 0}));

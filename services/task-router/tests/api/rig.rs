@@ -172,7 +172,8 @@ pub(crate) fn worker(id: &str, tags: &[&str]) -> Value {
 
 /// A task with these fields beside the required ones.
 pub(crate) fn task(tag: &str, more: Value) -> Value {
-    let required = json!({"client_id": "acme", "task_type": "test", "capability_required": tag, "input_data": {"n": 1}});
+    let required =
+        json!({"client_id": "acme", "task_type": "test", "capability_required": tag, "input_data": {"n": 1}});
     over(required, more)
 }
 
@@ -222,7 +223,11 @@ impl Endpoint {
     }
 }
 
-async fn serve(mut stream: TcpStream, received: Arc<Mutex<Vec<Received>>>, (status, body, header): (u16, String, &str)) {
+async fn serve(
+    mut stream: TcpStream,
+    received: Arc<Mutex<Vec<Received>>>,
+    (status, body, header): (u16, String, &str),
+) {
     let mut bytes = Vec::new();
     loop {
         let head = loop {

@@ -125,7 +125,9 @@ async fn a_test_says_who_would_be_chosen_and_changes_nothing() {
     }
     test(json!({"capability_required": "b:v1"})).await.ains_error(503, "INSUFFICIENT_CAPACITY");
     test(json!({})).await.ains_error(400, "MISSING_REQUIRED_FIELD");
-    test(json!({"capability_required": "a:v1", "routing_strategy": "x"})).await.ains_error(400, "INVALID_ROUTING_STRATEGY");
+    test(json!({"capability_required": "a:v1", "routing_strategy": "x"}))
+        .await
+        .ains_error(400, "INVALID_ROUTING_STRATEGY");
     test(json!({"capability_required": "a:v1", "priority": 11})).await.ains_error(400, "INVALID_PRIORITY");
     let about = rig.admin().get("/ains/routing/strategies").await.ains(200);
     assert_eq!((about["strategies"].as_array().unwrap().len(), &about["default_strategy"]), (4, &json!("round_robin")));

@@ -12,7 +12,10 @@ async fn a_task_is_kept_as_it_was_submitted() {
         "routing_strategy": "trust_weighted", "retry_policy": "linear", "client_ref": "mine", "metadata": {"k": "v"},
     });
     let made = rig.admin().post("/ains/tasks", &task("a:v1", more.clone())).await.ains(201);
-    assert_eq!((&made["status"], &made["priority"], &made["is_blocked"]), (&json!("PENDING"), &json!(7), &json!(false)));
+    assert_eq!(
+        (&made["status"], &made["priority"], &made["is_blocked"]),
+        (&json!("PENDING"), &json!(7), &json!(false))
+    );
     assert_eq!((&made["depends_on"], &made["client_ref"]), (&json!([]), &json!("mine")));
     let id = made["task_id"].as_str().unwrap();
     let shown = rig.task(id).await;
@@ -24,7 +27,10 @@ async fn a_task_is_kept_as_it_was_submitted() {
     assert_eq!(rig.events(&format!("task:{id}")), ["task.created"]);
     let payload = rig.texts("SELECT payload::text AS value FROM outbox WHERE kind = 'task.created'");
     let payload: Value = serde_json::from_str(&payload[0]).unwrap();
-    assert_eq!((&payload["client_id"], &payload["agent_id"], &payload["status"]), (&json!("acme"), &Value::Null, &json!("PENDING")));
+    assert_eq!(
+        (&payload["client_id"], &payload["agent_id"], &payload["status"]),
+        (&json!("acme"), &Value::Null, &json!("PENDING"))
+    );
 }
 
 #[tokio::test]
@@ -33,9 +39,17 @@ async fn what_is_left_out_has_a_default() {
     let id = rig.submit("a:v1", json!({})).await;
     let shown = rig.task(&id).await;
     for (name, value) in [
-        ("priority", json!(5)), ("timeout_seconds", json!(300)), ("max_retries", json!(3)), ("depends_on", json!([])),
-        ("routing_strategy", json!("round_robin")), ("retry_policy", json!("exponential")), ("metadata", json!({})),
-        ("is_blocked", json!(false)), ("client_ref", Value::Null), ("chain_id", Value::Null), ("progress", Value::Null),
+        ("priority", json!(5)),
+        ("timeout_seconds", json!(300)),
+        ("max_retries", json!(3)),
+        ("depends_on", json!([])),
+        ("routing_strategy", json!("round_robin")),
+        ("retry_policy", json!("exponential")),
+        ("metadata", json!({})),
+        ("is_blocked", json!(false)),
+        ("client_ref", Value::Null),
+        ("chain_id", Value::Null),
+        ("progress", Value::Null),
     ] {
         assert_eq!(shown[name], value, "{name}");
     }
@@ -84,8 +98,11 @@ async fn input_is_checked_field_by_field() {
         .collect();
     let missing = "MISSING_REQUIRED_FIELD";
     let expected = [
-        ("task_type", missing), ("capability_required", missing), ("input_data", missing),
-        ("priority", "INVALID_PRIORITY"), ("max_retries", "MAX_RETRIES_EXCEEDED"),
+        ("task_type", missing),
+        ("capability_required", missing),
+        ("input_data", missing),
+        ("priority", "INVALID_PRIORITY"),
+        ("max_retries", "MAX_RETRIES_EXCEEDED"),
     ];
     assert_eq!(found, expected);
     assert!(rig.texts("SELECT task_id::text AS value FROM tasks").is_empty());
@@ -107,7 +124,9 @@ async fn clients_see_their_own_tasks_and_those_of_their_workers() {
     let rig = Rig::start().await;
     let (one, two) = (rig.client("one"), rig.client("two"));
     rig.register(&two, crate::rig::worker("w", &["a:v1"])).await;
-    one.post("/ains/tasks", &task("a:v1", json!({"client_id": "two"}))).await.ains_error(403, "INSUFFICIENT_PERMISSIONS");
+    one.post("/ains/tasks", &task("a:v1", json!({"client_id": "two"})))
+        .await
+        .ains_error(403, "INSUFFICIENT_PERMISSIONS");
     let ids = [("one", "a:v1"), ("one", "b:v1"), ("two", "b:v1")].map(|(client, tag)| (client, tag));
     let mut made = Vec::new();
     for (client, tag) in ids {
@@ -118,7 +137,12 @@ async fn clients_see_their_own_tasks_and_those_of_their_workers() {
     rig.reach(&made[0], &["ASSIGNED"]).await;
     let seen = |client: test_support::Client| async move {
         let page = client.get("/ains/tasks?sort=created_at").await.ains(200);
-        page["results"].as_array().unwrap().iter().map(|row| row["task_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        page["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["task_id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(seen(one.clone()).await, made[..2]);
     assert_eq!(seen(two.clone()).await, [made[0].clone(), made[2].clone()]);
@@ -136,7 +160,8 @@ async fn lists_are_filtered_sorted_and_windowed() {
     let rig = Rig::start().await;
     let mut ids = Vec::new();
     for (tag, priority) in [("a:v1", 3), ("b:v1", 9), ("a:v1", 5)] {
-        let more = json!({"priority": priority, "client_ref": format!("r{priority}"), "task_type": format!("t{priority}")});
+        let more =
+            json!({"priority": priority, "client_ref": format!("r{priority}"), "task_type": format!("t{priority}")});
         ids.push(rig.submit(tag, more).await);
     }
     rig.admin().post(&format!("/ains/tasks/{}/cancel", ids[0]), &json!({})).await.ains(200);
@@ -167,7 +192,12 @@ async fn lists_are_filtered_sorted_and_windowed() {
     }
     let page = rig.admin().get("/ains/tasks?limit=2").await.ains(200);
     assert_eq!(page["pagination"], json!({"total": 3, "limit": 2, "offset": 0, "has_more": true, "next_offset": 2}));
-    for (query, field) in [("status=ODD", "status"), ("limit=101", "limit"), ("sort=name", "sort"), ("created_after=soon", "created_after")] {
+    for (query, field) in [
+        ("status=ODD", "status"),
+        ("limit=101", "limit"),
+        ("sort=name", "sort"),
+        ("created_after=soon", "created_after"),
+    ] {
         let answer = rig.admin().get(&format!("/ains/tasks?{query}")).await;
         assert_eq!(answer.ains_error(400, "INVALID_FIELD_VALUE")["details"]["field"], field);
     }
@@ -183,7 +213,10 @@ async fn a_task_is_cancelled_once() {
     let shown = rig.task(&id).await;
     assert_eq!((&shown["cancellation_reason"], &shown["cancelled_at"]), (&json!("changed"), &gone["cancelled_at"]));
     assert_eq!(shown["completed_at"], shown["cancelled_at"]);
-    assert_eq!(rig.admin().post(&path, &json!({})).await.ains_error(409, "TASK_NOT_CANCELLABLE")["details"]["status"], "CANCELLED");
+    assert_eq!(
+        rig.admin().post(&path, &json!({})).await.ains_error(409, "TASK_NOT_CANCELLABLE")["details"]["status"],
+        "CANCELLED"
+    );
     assert_eq!(rig.events(&format!("task:{id}")), ["task.created", "task.cancelled"]);
     let other = rig.submit("a:v1", json!({})).await;
     let request = rig.admin().request("POST", &format!("/ains/tasks/{other}/cancel"));

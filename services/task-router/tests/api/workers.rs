@@ -16,7 +16,10 @@ async fn a_worker_is_registered_with_its_capacity_beside_its_metadata() {
     let secret = made["delivery_secret"].as_str().unwrap();
     assert_eq!(secret.len(), 64);
     let shown = rig.agent("w").await;
-    assert_eq!((&shown["health"], &shown["source"], &shown["current_load"]), (&json!("healthy"), &json!("external"), &json!(0)));
+    assert_eq!(
+        (&shown["health"], &shown["source"], &shown["current_load"]),
+        (&json!("healthy"), &json!("external"), &json!(0))
+    );
     assert_eq!((&shown["success_rate"], &shown["avg_completion_time_seconds"]), (&json!(0.0), &Value::Null));
     assert!(shown.get("delivery_secret").is_none() && shown["last_seen_at"].is_string());
     assert_eq!(rig.events("agent:w"), ["agent.registered"]);
@@ -107,7 +110,9 @@ async fn lists_are_filtered_and_windowed() {
     assert_eq!(list("?trust_min=0.7").await.0, ["b"]);
     assert_eq!(list("?status=inactive").await.0, ["c"]);
     assert!(list("?tag=x:v").await.0.is_empty());
-    for (query, field) in [("limit=0", "limit"), ("offset=-1", "offset"), ("trust_min=2", "trust_min"), ("status=odd", "status")] {
+    for (query, field) in
+        [("limit=0", "limit"), ("offset=-1", "offset"), ("trust_min=2", "trust_min"), ("status=odd", "status")]
+    {
         let answer = rig.admin().get(&format!("/ains/agents?{query}")).await;
         assert_eq!(answer.ains_error(400, "INVALID_FIELD_VALUE")["details"]["field"], field);
     }
@@ -118,9 +123,15 @@ async fn what_a_change_leaves_out_stays() {
     let rig = Rig::start().await;
     rig.register(&rig.admin(), over(worker("w", &["a:v1"]), json!({"metadata": {"max_concurrent_tasks": 3}}))).await;
     let changed = rig.admin().patch("/ains/agents/w", &json!({"tags": ["b:v1"], "metadata": {"k": 1}})).await.ains(200);
-    assert_eq!((&changed["tags"], &changed["metadata"], &changed["max_concurrent_tasks"]), (&json!(["b:v1"]), &json!({"k": 1}), &json!(3)));
+    assert_eq!(
+        (&changed["tags"], &changed["metadata"], &changed["max_concurrent_tasks"]),
+        (&json!(["b:v1"]), &json!({"k": 1}), &json!(3))
+    );
     assert_eq!(changed["display_name"], "A worker");
-    assert_eq!(rig.admin().patch("/ains/agents/w", &json!({})).await.ains_error(400, "MISSING_REQUIRED_FIELD")["details"]["field"], "body");
+    assert_eq!(
+        rig.admin().patch("/ains/agents/w", &json!({})).await.ains_error(400, "MISSING_REQUIRED_FIELD")["details"]["field"],
+        "body"
+    );
     rig.admin().patch("/ains/agents/nobody", &json!({"display_name": "x"})).await.ains_error(404, "AGENT_NOT_FOUND");
     let task = rig.submit("b:v1", json!({})).await;
     assert_eq!(rig.claim_one("w").await["task_id"], task.as_str());
@@ -138,7 +149,12 @@ async fn a_worker_is_its_clients_alone_and_seen_by_all() {
         stranger.delete("/ains/agents/w").await,
         stranger.post("/ains/agents/w/heartbeat", &json!({})).await,
         stranger.post("/ains/tasks/claim", &json!({"agent_id": "w"})).await,
-        stranger.post("/ains/tasks/report", &json!({"agent_id": "w", "reports": [{"task_id": "task_x", "status": "FAILED"}]})).await,
+        stranger
+            .post(
+                "/ains/tasks/report",
+                &json!({"agent_id": "w", "reports": [{"task_id": "task_x", "status": "FAILED"}]}),
+            )
+            .await,
     ] {
         answer.ains_error(403, "INSUFFICIENT_PERMISSIONS");
     }
@@ -194,7 +210,10 @@ async fn a_heartbeat_tells_how_a_worker_is_and_what_became_of_its_tasks() {
     assert_eq!(rig.agent("w").await["inactive_reason"], "offline");
     assert_eq!(beat(json!({})).await["agent_status"], "active");
     assert_eq!(rig.agent("w").await["health"], "healthy");
-    rig.admin().post("/ains/agents/w/heartbeat", &json!({"status": "SLEEPY"})).await.ains_error(400, "INVALID_FIELD_VALUE");
+    rig.admin()
+        .post("/ains/agents/w/heartbeat", &json!({"status": "SLEEPY"}))
+        .await
+        .ains_error(400, "INVALID_FIELD_VALUE");
     rig.admin().post("/ains/agents/nobody/heartbeat", &json!({})).await.ains_error(404, "AGENT_NOT_FOUND");
     rig.assert_sound();
 }

@@ -16,11 +16,11 @@ use diesel::{
 use uuid::Uuid;
 
 use super::{Conn, raw::RawJson};
-use api_core::sql::sql;
 use crate::domain::{
     retry::Policy,
     state::{State, Taken, Task},
 };
+use api_core::sql::sql;
 
 /// What of a task moves, and what is told of it: everything but the data.
 #[derive(Debug, Clone, QueryableByName)]
@@ -288,6 +288,7 @@ pub(crate) fn waiting_by_priority(conn: &mut Conn) -> QueryResult<Vec<(i32, i64)
         #[diesel(sql_type = diesel::sql_types::BigInt)]
         count: i64,
     }
-    let found: Vec<Found> = sql("SELECT priority, count(*) AS count FROM tasks WHERE state = 'PENDING' GROUP BY priority").load(conn)?;
+    let found: Vec<Found> =
+        sql("SELECT priority, count(*) AS count FROM tasks WHERE state = 'PENDING' GROUP BY priority").load(conn)?;
     Ok(found.into_iter().map(|row| (row.priority, row.count)).collect())
 }

@@ -1,16 +1,13 @@
 //! What the rules decided, written down.
 
-use chrono::{DateTime, Utc};
 use api_core::sql::sql;
+use chrono::{DateTime, Utc};
 use diesel::{
     QueryResult, RunQueryDsl as _,
     sql_types::{Array, Bool, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 
-use super::{
-    super::Conn,
-    Head,
-};
+use super::{super::Conn, Head};
 use crate::domain::state::{State, Taken, Task};
 
 /// A task that changes, from the row that was read to what it is from now on.
@@ -101,7 +98,9 @@ pub(crate) fn write(conn: &mut Conn, changes: &[Change<'_>], now: DateTime<Utc>)
         .bind::<Array<Nullable<Double>>, _>(each(changes, |change| change.next.progress))
         .bind::<Array<Nullable<Text>>, _>(each(changes, |change| change.next.worker))
         .bind::<Array<Bool>, _>(each(changes, |change| change.error.is_some()))
-        .bind::<Array<Nullable<Text>>, _>(each(changes, |change| change.error.as_ref().and_then(|error| error.as_deref())))
+        .bind::<Array<Nullable<Text>>, _>(each(changes, |change| {
+            change.error.as_ref().and_then(|error| error.as_deref())
+        }))
         .bind::<Array<Bool>, _>(each(changes, |change| change.result.is_some()))
         .bind::<Array<Nullable<Text>>, _>(each(changes, |change| change.result.flatten()))
         .bind::<Array<Nullable<Text>>, _>(each(changes, |change| change.cancellation_reason))
