@@ -1,6 +1,10 @@
 //! Waiting tasks, given to workers.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use api_types::tasks::{RoutingTest, SelectedWorker};
 use chrono::{DateTime, Utc};
@@ -22,6 +26,7 @@ use crate::{
         pushes::{self, Push},
         tasks::Head,
         waiting::{self, Place, Refused, Share},
+        workers,
     },
 };
 
@@ -129,7 +134,7 @@ fn pass(conn: &mut Conn, capability: &str, now: DateTime<Utc>, leases: &Leases) 
     let mut more = false;
     while room.free() > 0 {
         let limit = PASS.min(room.free());
-        let heads = waiting::lock_next(conn, capability, place, limit)?;
+        let heads = waiting::next(conn, capability, place, limit)?;
         place = heads.last().map(|head| -> Place { (head.priority, head.task_id) });
         let is_last = i32::try_from(heads.len()).unwrap_or(i32::MAX) < limit;
         let ids: Vec<Uuid> = heads.iter().map(|head| head.task_id).collect();
@@ -208,7 +213,9 @@ impl<'a> Room<'a> {
     }
 }
 
-/// Writes down who gets what. Whoever filled up or went away meanwhile gets nothing; those tasks go on waiting.
+/// Writes down who gets what. Workers are held before their tasks, as everywhere, so that a worker's own claim comes before
+/// or after this and never finds the first of its queue locked. Whoever filled up or went away meanwhile gets nothing, and
+/// what somebody else took is gone; the rest goes on waiting.
 fn assign(
     conn: &mut Conn,
     rows: &[waiting::Candidate],
@@ -218,31 +225,42 @@ fn assign(
     if chosen.is_empty() {
         return Ok(Pass::default());
     }
-    let mut shares: BTreeMap<usize, Share> = BTreeMap::new();
-    for ((_, index), place) in chosen.iter().zip(0_i64..) {
-        let agent_id = rows.get(*index).map(|row| row.agent_id.clone()).unwrap_or_default();
-        let share = shares.entry(*index).or_insert(Share { agent_id, tasks: 0, place });
-        share.tasks += 1;
-        share.place = place;
-    }
-    let count = shares.len();
-    let agents = waiting::take_room(conn, &shares.into_values().collect::<Vec<_>>())?;
+    let mut names: Vec<&str> =
+        chosen.iter().filter_map(|(_, index)| rows.get(*index)).map(|row| row.agent_id.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let held = workers::lock_all(conn, &names)?;
+    let mut room: HashMap<&str, i32> = held
+        .iter()
+        .filter(|worker| worker.is_active())
+        .map(|worker| (worker.agent_id.as_str(), worker.free()))
+        .collect();
+    let ids: Vec<Uuid> = chosen.iter().map(|(head, _)| head.task_id).collect();
+    let heads: HashMap<Uuid, Head> =
+        waiting::lock_waiting(conn, &ids)?.into_iter().map(|head| (head.task_id, head)).collect();
     let mut batch = Batch::new(&[], now);
+    let mut shares: BTreeMap<&str, Share> = BTreeMap::new();
     let mut told = Vec::new();
-    for (head, index) in chosen {
-        let Some(row) = rows.get(*index).filter(|row| agents.contains(&row.agent_id)) else { continue };
-        // Nothing else can have happened to it: it is held since it was read as waiting.
-        let Ok(Some(outcome)) = step(&head.task(), Command::Assign { worker: row.agent_id.as_str() }, now, leases)
-        else {
-            return Err(diesel::result::Error::RollbackTransaction);
-        };
+    let mut given = 0;
+    for (seen, index) in chosen {
+        let (Some(row), Some(head)) = (rows.get(*index), heads.get(&seen.task_id)) else { continue };
+        let Some(free) = room.get_mut(row.agent_id.as_str()).filter(|free| **free > 0) else { continue };
+        let command = Command::Assign { worker: row.agent_id.as_str() };
+        let Ok(Some(outcome)) = step(&head.task(), command, now, leases) else { continue };
+        *free -= 1;
         if row.delivery != "pull" {
             told.push(Push { task_id: head.task_id, attempt: outcome.task.attempt, agent_id: row.agent_id.clone() });
         }
         batch.apply(head, outcome, With::default());
+        let share = shares.entry(&row.agent_id).or_insert(Share { agent_id: row.agent_id.clone(), tasks: 0, place: 0 });
+        share.tasks += 1;
+        share.place = i64::try_from(given).unwrap_or(i64::MAX);
+        given += 1;
     }
+    let agents = shares.keys().map(|&name| name.to_owned()).collect();
+    waiting::give(conn, &shares.into_values().collect::<Vec<_>>())?;
     pushes::insert(conn, &told, now)?;
-    let again = if agents.len() < count { Again::Now } else { Again::No };
+    let again = if given < chosen.len() { Again::Now } else { Again::No };
     Ok(Pass { after: batch.write(conn, None)?, pushes: !told.is_empty(), agents, again })
 }
 

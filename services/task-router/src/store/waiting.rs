@@ -125,20 +125,31 @@ pub(crate) fn candidates(conn: &mut Conn, capability: &str, now: DateTime<Utc>) 
 /// Where in a queue to go on: behind this priority and id.
 pub(crate) type Place = (i32, Uuid);
 
-/// The next tasks of a queue, locked until the transaction ends; those that somebody else holds are passed over.
-pub(crate) fn lock_next(conn: &mut Conn, capability: &str, after: Option<Place>, limit: i32) -> QueryResult<Vec<Head>> {
+/// The next tasks of a queue, without locking them.
+pub(crate) fn next(conn: &mut Conn, capability: &str, after: Option<Place>, limit: i32) -> QueryResult<Vec<Head>> {
     let (priority, id) = after.unwrap_or((i32::MAX, Uuid::nil()));
     sql(concat!(
         "SELECT ",
         head_columns!(),
         " FROM tasks AS t WHERE t.capability_required = $1 AND t.state = 'PENDING' AND t.blocked_by = 0 AND NOT t.is_parked \
-         AND t.priority <= $2 AND (t.priority < $2 OR t.task_id > $3) ORDER BY t.priority DESC, t.task_id LIMIT $4 \
-         FOR NO KEY UPDATE SKIP LOCKED"
+         AND t.priority <= $2 AND (t.priority < $2 OR t.task_id > $3) ORDER BY t.priority DESC, t.task_id LIMIT $4"
     ))
     .bind::<Text, _>(capability)
     .bind::<Integer, _>(priority)
     .bind::<SqlUuid, _>(id)
     .bind::<Integer, _>(limit)
+    .load(conn)
+}
+
+/// Of some tasks those that still wait, locked until the transaction ends; what somebody else holds is passed over.
+pub(crate) fn lock_waiting(conn: &mut Conn, ids: &[Uuid]) -> QueryResult<Vec<Head>> {
+    sql(concat!(
+        "SELECT ",
+        head_columns!(),
+        " FROM tasks AS t WHERE t.task_id = ANY($1) AND t.state = 'PENDING' AND t.blocked_by = 0 AND NOT t.is_parked \
+         FOR NO KEY UPDATE SKIP LOCKED"
+    ))
+    .bind::<Array<SqlUuid>, _>(ids)
     .load(conn)
 }
 
@@ -166,29 +177,17 @@ pub(crate) struct Share {
     pub(crate) place: i64,
 }
 
-/// Counts tasks to workers that still may have them; who may.
-pub(crate) fn take_room(conn: &mut Conn, shares: &[Share]) -> QueryResult<Vec<String>> {
-    #[derive(QueryableByName)]
-    struct Found {
-        #[diesel(sql_type = Text)]
-        agent_id: String,
-    }
+/// Counts tasks to workers that the transaction holds.
+pub(crate) fn give(conn: &mut Conn, shares: &[Share]) -> QueryResult<()> {
     let each = |column: fn(&Share) -> i64| -> Vec<i64> { shares.iter().map(column).collect() };
-    let names: Vec<&str> = shares.iter().map(|share| share.agent_id.as_str()).collect();
-    let found: Vec<Found> = sql(
-        "WITH held AS MATERIALIZED (SELECT agent_id FROM workers WHERE agent_id = ANY($1) ORDER BY agent_id FOR NO KEY UPDATE), \
-         base AS MATERIALIZED (SELECT nextval('turns') AS turn) \
+    sql("WITH base AS MATERIALIZED (SELECT nextval('turns') AS turn) \
          UPDATE workers AS w SET current_load = w.current_load + n.tasks::int, last_turn = base.turn + n.place \
-         FROM unnest($2, $3, $4) AS n(agent_id, tasks, place), held, base \
-         WHERE w.agent_id = n.agent_id AND held.agent_id = w.agent_id AND w.inactive_reason IS NULL \
-         AND w.current_load + n.tasks <= w.max_concurrent_tasks RETURNING w.agent_id",
-    )
-    .bind::<Array<Text>, _>(names.clone())
-    .bind::<Array<Text>, _>(names)
+         FROM unnest($1, $2, $3) AS n(agent_id, tasks, place), base WHERE w.agent_id = n.agent_id")
+    .bind::<Array<Text>, _>(shares.iter().map(|share| share.agent_id.as_str()).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(each(|share| i64::from(share.tasks)))
     .bind::<Array<BigInt>, _>(each(|share| share.place))
-    .load(conn)?;
-    Ok(found.into_iter().map(|row| row.agent_id).collect())
+    .execute(conn)
+    .map(drop)
 }
 
 /// A worker that is not asked for a task, or only for want of others.
