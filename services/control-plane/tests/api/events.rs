@@ -170,6 +170,8 @@ async fn users_keys_and_secrets_are_shown_to_those_who_may_read_the_audit_log() 
     let all = ["user.login", "key.revoked", "secret.rotated", "keys.odd", "agent.created"];
     take_in(&rig, all.iter().enumerate().map(|(number, kind)| of(number + 1, kind)).collect()).await;
     let mut seen = kinds(&rig.admin(), "").await;
+    // The start has made a first administrator.
+    seen.retain(|kind| kind != "user.registered");
     seen.sort();
     assert_eq!(seen, ["agent.created", "key.revoked", "keys.odd", "secret.rotated", "user.login"]);
     let dev = developer(&rig);
