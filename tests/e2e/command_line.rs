@@ -133,11 +133,9 @@ fn the_audit_log_is_verified_and_exported() {
     assert!(stack.imago(&["audit", "verify", "--expect-head", &head]).status.success());
 
     let (seq, hash) = head.split_once(':').unwrap();
-    for (expected, code) in [
-        (format!("{seq}:{}", "0".repeat(64)), 1),
-        (format!("1000000:{hash}"), 1),
-        ("nonsense".to_owned(), 2),
-    ] {
+    for (expected, code) in
+        [(format!("{seq}:{}", "0".repeat(64)), 1), (format!("1000000:{hash}"), 1), ("nonsense".to_owned(), 2)]
+    {
         let output = stack.imago(&["audit", "verify", "--expect-head", &expected]);
         assert_eq!(output.status.code(), Some(code), "{expected}: {}", stderr(&output));
     }

@@ -17,12 +17,14 @@ enum Stranger {
     Absent,
     /// The id is taken, and no more is said of by whom.
     Taken,
+    /// Nobody holds the task: what a worker must be told that lost it, and so everybody is.
+    NotHeld,
     /// The scopes of the contract's role do not go so far.
     NotAllowed,
     /// The route shows what is everybody's; why.
     Shared(&'static str),
 }
-use Stranger::{Absent, NotAllowed, Shared, Taken};
+use Stranger::{Absent, NotAllowed, NotHeld, Shared, Taken};
 
 /// A kind of row, made by its owner.
 struct Kind {
@@ -251,10 +253,10 @@ static TABLE: &[Kind] = &[
         stranger: |people| &people.other_manager,
         routes: &[
             ("GET", "/ains/tasks/{task_id}", Absent),
-            ("PATCH", "/ains/tasks/{task_id}", Absent),
-            ("PUT", "/ains/tasks/{task_id}", Absent),
-            ("PUT", "/ains/tasks/{task_id}/status", Absent),
-            ("PATCH", "/ains/tasks/{task_id}/status", Absent),
+            ("PATCH", "/ains/tasks/{task_id}", NotHeld),
+            ("PUT", "/ains/tasks/{task_id}", NotHeld),
+            ("PUT", "/ains/tasks/{task_id}/status", NotHeld),
+            ("PATCH", "/ains/tasks/{task_id}/status", NotHeld),
             ("POST", "/ains/tasks/{task_id}/cancel", Absent),
             ("PATCH", "/ains/tasks/{task_id}/priority", Absent),
             ("GET", "/ains/tasks/{task_id}/dependencies", Absent),
@@ -270,7 +272,7 @@ static TABLE: &[Kind] = &[
         stranger: |people| &people.other_manager,
         routes: &[
             ("GET", "/aitp/tasks/{task_id}", Absent),
-            ("PUT", "/aitp/tasks/{task_id}/status", Absent),
+            ("PUT", "/aitp/tasks/{task_id}/status", NotHeld),
             ("DELETE", "/aitp/tasks/{task_id}", Absent),
         ],
     },
@@ -362,7 +364,7 @@ fn a_strangers_credential_gets_nowhere() {
             let (status, answer) = stack.send_as((kind.stranger)(&people), method.clone(), &path, body.as_ref());
             let wanted: &[u16] = match expected {
                 Absent => &[404],
-                Taken => &[409],
+                Taken | NotHeld => &[409],
                 NotAllowed => &[403],
                 Shared(_) => &[200],
             };

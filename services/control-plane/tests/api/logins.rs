@@ -146,8 +146,9 @@ async fn who_guesses_many_at_once_learns_no_more() {
     let client = rig.service.client();
     let answers = join_all((0..24).map(|_| try_login(&client, "ada", "Wrong-Horse-7"))).await;
     let wrong = answers.iter().filter(|answer| answer.status == 401).count();
-    let refused = answers.iter().filter(|answer| answer.status == 429).count();
-    assert_eq!((wrong, refused), (10, 14));
+    assert_eq!(wrong, 10);
+    // On a busy machine some are told that there is no room to hash them.
+    assert!(answers.iter().all(|answer| [401, 429, 503].contains(&answer.status)));
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ fn renew(
         match renewed {
             Some((head, Ok(outcome))) => {
                 if let Some(outcome) = outcome {
-                    batch.apply(head, outcome, With::default());
+                    batch.apply(head, &outcome, With::default());
                 }
                 found.renewed.push(id.clone());
             }

@@ -286,7 +286,7 @@ async fn record(app: &App, push: Push, answer: Answer) -> Result<After, Error> {
             Answer::Ended(said) => {
                 let said = Said { attempt: Some(attempt), ..said.clone() };
                 // It may have reported, or lost the task, before its answer came.
-                return match judge(conn, &worker, head, &said, &leases, None) {
+                return match judge(conn, (&worker, head), &said, &leases, None) {
                     Err(Error::Conflict { .. } | Error::Forbidden(_)) => Ok(After::default()),
                     other => other,
                 };
@@ -301,7 +301,7 @@ async fn record(app: &App, push: Push, answer: Answer) -> Result<After, Error> {
             batch.saw(&worker.agent_id);
         }
         if let Ok(Some(outcome)) = step(&head.task(), command, now, &leases) {
-            batch.apply(head, outcome, With::default());
+            batch.apply(head, &outcome, With::default());
         }
         Ok::<_, Error>(batch.write(conn, None)?)
     })

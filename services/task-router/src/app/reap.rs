@@ -58,7 +58,7 @@ async fn tick(app: &App) -> Result<(), Error> {
                 let known = held.iter().any(|worker| Some(&worker.agent_id) == head.assigned_agent_id.as_ref());
                 // What was reported, or given to another worker, in between has a lease again.
                 if let (true, Ok(Some(outcome))) = (known, step(&head.task(), Command::Expire, now, &leases)) {
-                    batch.apply(head, outcome, With::default());
+                    batch.apply(head, &outcome, With::default());
                 }
             }
             Ok::<_, Error>(Some((batch.write(conn, None)?, ids.len())))
@@ -119,7 +119,7 @@ pub(crate) async fn retries(app: Arc<App>) {
                 }
             }
             Err(error) => {
-                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "retries wait a while longer")
+                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "retries wait a while longer");
             }
         }
     }

@@ -93,7 +93,7 @@ pub(crate) async fn one(
             // It changed hands before it was held.
             return Err(QueryError::RollbackTransaction.into());
         }
-        let after = judge(conn, &held, head, &said, &leases, Some(&actor.id))?;
+        let after = judge(conn, (&held, head), &said, &leases, Some(&actor.id))?;
         let row = tasks::rows(conn, &[uuid])?.into_iter().next().ok_or_else(|| no_task(uuid))?;
         Ok((row, after))
     });
@@ -105,8 +105,7 @@ pub(crate) async fn one(
 /// What a report does to a task; both it and its worker are held.
 pub(crate) fn judge(
     conn: &mut Conn,
-    worker: &workers::Row,
-    head: &Head,
+    (worker, head): (&workers::Row, &Head),
     said: &Said,
     leases: &Leases,
     actor: Option<&str>,
@@ -119,7 +118,7 @@ pub(crate) fn judge(
     let outcome = step(&task, said.command(name), now, leases).map_err(|refusal| refused(refusal, &task))?;
     batch.saw(&worker.agent_id);
     if let Some(outcome) = outcome {
-        batch.apply(head, outcome, With { result: said.result.as_deref(), ..With::default() });
+        batch.apply(head, &outcome, With { result: said.result.as_deref(), ..With::default() });
     }
     Ok(batch.write(conn, actor)?)
 }
@@ -198,7 +197,7 @@ fn judge_all(
                     Err(refusal) => rejected(id, Some(task.state), &refused(refusal, &task)),
                     Ok(outcome) => {
                         if let Some(outcome) = outcome {
-                            batch.apply(head, outcome, With { result: said.result.as_deref(), ..With::default() });
+                            batch.apply(head, &outcome, With { result: said.result.as_deref(), ..With::default() });
                         }
                         let status = Some(batch.task(head).state.as_str().to_owned());
                         ReportResult { task_id: id.clone(), accepted: true, status, error: None }

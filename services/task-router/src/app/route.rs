@@ -251,7 +251,7 @@ fn assign(
         if row.delivery != "pull" {
             told.push(Push { task_id: head.task_id, attempt: outcome.task.attempt, agent_id: row.agent_id.clone() });
         }
-        batch.apply(head, outcome, With::default());
+        batch.apply(head, &outcome, With::default());
         let share = shares.entry(&row.agent_id).or_insert(Share { agent_id: row.agent_id.clone(), tasks: 0, place: 0 });
         share.tasks += 1;
         share.place = i64::try_from(given).unwrap_or(i64::MAX);

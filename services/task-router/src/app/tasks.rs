@@ -66,11 +66,11 @@ pub(crate) async fn cancel(app: &App, actor: Actor, id: &str, reason: String) ->
         if head.assigned_agent_id != seen.assigned_agent_id {
             return Err(diesel::result::Error::RollbackTransaction.into());
         }
-        let outcome =
-            step(&head.task(), Command::Cancel, now, &leases).map_err(|_| Error::NotCancellable(head.task().state))?;
+        let outcome = step(&head.task(), Command::Cancel, now, &leases)
+            .map_err(|_refusal| Error::NotCancellable(head.task().state))?;
         let mut batch = Batch::new(&held, now);
         if let Some(outcome) = outcome {
-            batch.apply(head, outcome, With { cancellation_reason: Some(&reason), ..With::default() });
+            batch.apply(head, &outcome, With { cancellation_reason: Some(&reason), ..With::default() });
         }
         Ok::<_, Error>(batch.write(conn, Some(&actor.id))?)
     });

@@ -185,7 +185,7 @@ pub(crate) fn deactivate(
     let mut batch = Batch::new(std::slice::from_ref(&row), now);
     for head in &heads {
         if let Ok(Some(outcome)) = step(&head.task(), Command::WorkerInactive, now, leases) {
-            batch.apply(head, outcome, With::default());
+            batch.apply(head, &outcome, With::default());
         }
     }
     let after = batch.write(conn, actor)?;

@@ -63,18 +63,6 @@ impl After {
     }
 }
 
-/// A task that has come to its end.
-#[derive(Debug, Clone)]
-pub(crate) struct Ended {
-    pub(crate) task_id: Uuid,
-    pub(crate) state: State,
-    pub(crate) chain_id: Option<Uuid>,
-    pub(crate) schedule_id: Option<Uuid>,
-    pub(crate) error: Option<String>,
-    /// JSON
-    pub(crate) result: Option<String>,
-}
-
 /// A worker that the transaction holds.
 #[derive(Debug)]
 struct Held {
@@ -152,8 +140,8 @@ impl<'a> Batch<'a> {
     }
 
     /// Takes over what the rules decided about a task.
-    pub(crate) fn apply(&mut self, head: &'a Head, outcome: Outcome<&'a str>, with: With<'a>) {
-        self.count(&outcome);
+    pub(crate) fn apply(&mut self, head: &'a Head, outcome: &Outcome<&'a str>, with: With<'a>) {
+        self.count(outcome);
         let change = Change {
             was: head,
             next: outcome.task,
@@ -277,12 +265,9 @@ impl<'a> Batch<'a> {
                 *self.after.news.entry(capability).or_default() += 1;
             }
         }
-        let mut ended: Vec<Ended> =
-            self.changes.iter().filter(|change| change.next.state.is_end()).map(ended).collect();
         if !self.broken.is_empty() {
             let broken = cascade::fail_dependents(conn, &self.broken, self.now)?;
-            self.after.failed_early += u64::try_from(broken.ended.len()).unwrap_or_default();
-            ended.extend(broken.ended);
+            self.after.failed_early += broken.failed;
             self.events.extend(broken.events);
         }
         outbox::push_all(conn, actor, &self.events)?;
@@ -319,16 +304,5 @@ impl<'a> Batch<'a> {
             });
         }
         workers::apply(conn, &effects, self.now)
-    }
-}
-
-fn ended(change: &Change<'_>) -> Ended {
-    Ended {
-        task_id: change.was.task_id,
-        state: change.next.state,
-        chain_id: change.was.chain_id,
-        schedule_id: change.was.schedule_id,
-        error: change.error_message().map(str::to_owned),
-        result: change.result.flatten().map(str::to_owned),
     }
 }

@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use diesel::{QueryResult, result::Error as QueryError};
 use uuid::Uuid;
 
-use super::batch::Ended;
 use crate::{
     domain::state::{Command, ErrorMessage, Leases, step},
     store::{
@@ -21,7 +20,8 @@ use crate::{
 /// Tasks that failed because of others.
 #[derive(Debug, Default)]
 pub(super) struct Broken {
-    pub(super) ended: Vec<Ended>,
+    /// How many.
+    pub(super) failed: u64,
     pub(super) events: Vec<NewEvent>,
 }
 
@@ -60,14 +60,7 @@ pub(super) fn fail_dependents(conn: &mut Conn, of: &[Uuid], now: DateTime<Utc>) 
         }
         fresh = changes.iter().map(|change| change.was.task_id).collect();
         gone.extend(&fresh);
-        broken.ended.extend(changes.iter().map(|change| Ended {
-            task_id: change.was.task_id,
-            state: change.next.state,
-            chain_id: change.was.chain_id,
-            schedule_id: change.was.schedule_id,
-            error: change.error_message().map(str::to_owned),
-            result: None,
-        }));
+        broken.failed += u64::try_from(changes.len()).unwrap_or_default();
         if fresh.is_empty() {
             return Ok(broken);
         }

@@ -40,8 +40,6 @@ pub(crate) struct Row {
     pub(crate) deactivated_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Bool)]
     pub(crate) is_degraded: bool,
-    #[diesel(sql_type = Integer)]
-    pub(crate) push_failures: i32,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub(crate) unreachable_until: Option<DateTime<Utc>>,
     #[diesel(sql_type = Integer)]
@@ -72,7 +70,7 @@ pub(crate) struct Row {
 macro_rules! columns {
     () => {
         "w.agent_id, w.client_id, w.display_name, w.endpoint, w.signature_verified, w.delivery_secret, w.tags, w.metadata, \
-         w.delivery, w.source, w.inactive_reason, w.deactivated_at, w.is_degraded, w.push_failures, w.unreachable_until, \
+         w.delivery, w.source, w.inactive_reason, w.deactivated_at, w.is_degraded, w.unreachable_until, \
          w.max_concurrent_tasks, w.current_load, w.trust, w.total_completed, w.total_failed, w.avg_seconds, \
          w.last_completed_at, w.last_seen_at, w.last_polled_at, w.last_heartbeat_at, w.created_at"
     };

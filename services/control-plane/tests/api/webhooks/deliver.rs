@@ -8,7 +8,7 @@ use standardwebhooks::Webhook;
 use super::{
     AINS, NATIVE, all_are, deliveries, event, make_ains, make_native, publish,
     receiver::{Answer, Got, Receiver},
-    start, task,
+    start, task, until,
 };
 
 const SECRET: &str = "webhook_secret_key";
@@ -151,6 +151,8 @@ async fn a_delivery_can_be_asked_for_again() {
     publish(&rig.service, vec![event("skill-builder", "tool.created", json!({"tool_id": "t"}))]).await;
     inbox.wait(4).await;
     let base = format!("{NATIVE}/{}/deliveries", native["id"].as_str().unwrap());
+    // What arrived is known to have arrived a moment later; until then there is nothing to ask for again.
+    until(&rig, "SELECT count(*)::text AS value FROM webhook_deliveries WHERE status = 'pending'", &["0"]).await;
     let row = rig.admin().get(&base).await.data(200)[0].clone();
     let path = format!("{base}/{}/redeliver", row["delivery_id"].as_str().unwrap());
     assert_eq!(rig.admin().send("POST", &path, None).await.data(200)["event_id"], row["event_id"]);
