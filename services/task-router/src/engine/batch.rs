@@ -176,7 +176,7 @@ impl<'a> Batch<'a> {
             ..TaskData::of(head)
         };
         self.events.extend(outcome.events.iter().map(|event| data.event(event.as_str())));
-        self.record(head, &outcome);
+        self.record(head, outcome);
     }
 
     fn count(&mut self, outcome: &Outcome<&str>) {
