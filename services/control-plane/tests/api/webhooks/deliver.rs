@@ -194,7 +194,7 @@ async fn a_deleted_webhook_gets_nothing_any_more() {
     publish(&rig.service, (1..=3).map(|number| task("task.created", "acme", number)).collect()).await;
     inbox.wait(1).await;
     rig.admin().delete(&format!("{AINS}/{}", hook["webhook_id"].as_str().unwrap())).await.ains(200);
-    super::until(&rig, "SELECT id::text AS value FROM webhook_deliveries", &[]).await;
+    until(&rig, "SELECT id::text AS value FROM webhook_deliveries", &[]).await;
     // The one that was on its way is the last of its turn, which knows nothing of the deletion for a second at the most.
     let other = make_ains(&rig.admin(), &inbox.url("/other"), json!({})).await;
     publish(&rig.service, vec![task("task.created", "acme", 9)]).await;
