@@ -25,7 +25,7 @@ fn head(rig: &Rig) -> Head {
 }
 
 /// An empty log that nobody adds to: what the start itself writes down, so many rows, is gone again.
-async fn emptied(settings: &[(&str, &str)], first: usize) -> Rig {
+pub(crate) async fn emptied(settings: &[(&str, &str)], first: usize) -> Rig {
     let rig = Rig::start(settings).await;
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while rig.texts("SELECT action AS value FROM audit_log").len() < first {
