@@ -1,17 +1,30 @@
 //! Which events are written down, and as what.
 //!
-//! The rule: an event is a row when somebody changed something, or tried to. It is none when the platform tells how work that
-//! somebody ordered goes on ([`PROGRESS`]): who ordered it is written down already; and when a client reports it, since that says
-//! what the client says. Kinds that nobody thought of here are rows.
+//! The rule: an event is a row when somebody changed something, or tried to. It is none when it tells how work goes on that
+//! somebody ordered, or that something was used ([`PROGRESS`]): the order and the request are written down already; and when a
+//! client reports it, since that says what the client says. Kinds that nobody thought of here are rows.
 
 use serde_json::{Map, Value};
 
 use super::Entry;
 use crate::domain::{events::log::EXTERNAL, intake::StoredEvent};
 
-/// Verbs of events that tell how work goes on.
-const PROGRESS: &[&str] =
-    &["assigned", "started", "completed", "failed", "timeout", "retry", "ready", "progressed", "delivered"];
+/// Last words of kinds that tell how work goes on, or that something was used.
+const PROGRESS: &[&str] = &[
+    "assigned",
+    "started",
+    "completed",
+    "complete",
+    "failed",
+    "timeout",
+    "retry",
+    "ready",
+    "delivered",
+    "response",
+    "triggered",
+    "executed",
+    "interacted",
+];
 
 /// A kind of event with a row of its own form.
 struct Known {
@@ -44,26 +57,46 @@ const KNOWN: &[Known] = &[
     known("user.login", "user_login", "login_user", &["user_id"]),
     Known { success: false, ..known("user.login_failed", "user_login", "login_user", &["user_id"]) },
     known("user.logout", "user_logout", "logout_user", &["user_id"]),
-    known("user.session_revoked", "user_session_revoked", "revoke_user_session", &["user_id", "session_id"]),
 ];
 
-/// What was done, by the verb that says that it was.
+/// What was done, by the word that says that it was.
 const VERBS: &[(&str, &str)] = &[
+    ("added", "add"),
+    ("archived", "archive"),
+    ("cancelled", "cancel"),
+    ("cleared", "clear"),
     ("created", "create"),
-    ("updated", "update"),
+    ("deactivated", "deactivate"),
+    ("decided", "decide"),
     ("deleted", "delete"),
+    ("deployed", "deploy"),
+    ("exported", "export"),
+    ("generated", "generate"),
+    ("imported", "import"),
+    ("instantiated", "instantiate"),
+    ("registered", "register"),
+    ("removed", "remove"),
+    ("requested", "request"),
+    ("resolved", "resolve"),
+    ("restarted", "restart"),
     ("revoked", "revoke"),
     ("rotated", "rotate"),
-    ("registered", "register"),
-    ("deactivated", "deactivate"),
-    ("cancelled", "cancel"),
-    ("generated", "generate"),
-    ("restored", "restore"),
-    ("imported", "import"),
-    ("enabled", "enable"),
-    ("disabled", "disable"),
-    ("changed", "change"),
+    ("synced", "sync"),
+    ("tested", "test"),
+    ("undeployed", "undeploy"),
+    ("updated", "update"),
 ];
+
+/// `workflow.execution_cancelled` is `cancel_workflow_execution`, `agent.deleted` is `delete_agent`; a kind without a word that
+/// is known here keeps its words.
+fn action(family: &str, what: &str) -> String {
+    let (of, last) = what.rsplit_once('_').unwrap_or(("", what));
+    match VERBS.iter().find(|(past, _)| *past == last) {
+        Some((_, present)) if of.is_empty() => format!("{present}_{family}"),
+        Some((_, present)) => format!("{present}_{family}_{of}"),
+        None => format!("{what}_{family}"),
+    }
+}
 
 /// The row that an event is, if it is one; `client_id` is that of the actor.
 pub(crate) fn of_event(event: &StoredEvent, client_id: Option<String>) -> Option<Entry> {
@@ -74,12 +107,12 @@ pub(crate) fn of_event(event: &StoredEvent, client_id: Option<String>) -> Option
     let (event_type, action, kept, success) = match known {
         Some(known) => (known.event_type.to_owned(), known.action.to_owned(), Some(known.details), known.success),
         None => {
-            let (family, verb) = event.kind.split_once('.').unwrap_or((&event.kind, "changed"));
-            if PROGRESS.contains(&verb) {
+            let (family, what) = event.kind.split_once('.').unwrap_or((&event.kind, "changed"));
+            let what = what.replace('.', "_");
+            if what.rsplit('_').next().is_some_and(|last| PROGRESS.contains(&last)) {
                 return None;
             }
-            let present = VERBS.iter().find(|(past, _)| *past == verb).map_or(verb, |(_, present)| present);
-            (format!("{family}_{verb}"), format!("{present}_{family}"), None, true)
+            (format!("{family}_{what}"), action(family, &what), None, true)
         }
     };
     Some(Entry {

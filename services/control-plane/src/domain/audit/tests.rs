@@ -157,13 +157,32 @@ fn other_changes_are_rows_by_the_rule_and_carry_ids_alone() {
     let unknown = entry("oven.heated", "oven:o", json!({"degrees": 3, "deep_id": {"text": "x"}})).unwrap();
     assert_eq!((&*unknown.event_type, &*unknown.action), ("oven_heated", "heated_oven"));
     assert_eq!(Value::Object(unknown.details), json!({"oven_id": "o"}));
+    for (kind, event_type, action) in [
+        ("user.session_revoked", "user_session_revoked", "revoke_user_session"),
+        ("workflow.execution_cancelled", "workflow_execution_cancelled", "cancel_workflow_execution"),
+        ("agent.deleted", "agent_deleted", "delete_agent"),
+        ("integration.agent_from_template", "integration_agent_from_template", "agent_from_template_integration"),
+        ("odd", "odd_changed", "changed_odd"),
+    ] {
+        let entry = entry(kind, "x:y", json!({})).unwrap();
+        assert_eq!((&*entry.event_type, &*entry.action), (event_type, action));
+    }
     let failed = entry("user.login_failed", "user:u", json!({"user_id": "u"})).unwrap();
     assert_eq!((&*failed.event_type, failed.success), ("user_login", false));
 }
 
 #[test]
 fn progress_of_work_is_no_row() {
-    for kind in ["task.assigned", "task.started", "task.completed", "task.failed", "chain.completed", "agent.ready"] {
+    for kind in [
+        "task.assigned",
+        "task.started",
+        "task.completed",
+        "task.failed",
+        "chain.completed",
+        "agent.ready",
+        "chat.turn.failed",
+        "workflow.execution_started",
+    ] {
         assert_eq!(entry(kind, "x:y", json!({})), None, "{kind}");
     }
 }

@@ -2,78 +2,52 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    Insertable, PgConnection, QueryDsl as _, QueryResult, QueryableByName, RunQueryDsl as _, sql_query,
-    sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamptz},
+    PgConnection, QueryDsl as _, QueryResult, QueryableByName, RunQueryDsl as _, sql_query,
+    sql_types::{Array, BigInt, Binary, Bool, Nullable, Text, Timestamptz},
 };
 
-use super::schema::{audit_head, audit_log};
+use super::schema::audit_head;
 use crate::domain::audit::Row;
 
-/// Rows in one statement; each takes fifteen of the 65535 parameters that one may have.
-const INSERT_MAX: usize = 2000;
+/// Rows in one statement.
+const INSERT_MAX: usize = 5000;
 
-/// JSON text, stored to the letter.
-#[derive(Debug, diesel::expression::AsExpression)]
-#[diesel(sql_type = diesel::sql_types::Json)]
-struct Json<'a>(&'a str);
-
-impl diesel::serialize::ToSql<diesel::sql_types::Json, diesel::pg::Pg> for Json<'_> {
-    fn to_sql<'b>(&'b self, out: &mut diesel::serialize::Output<'b, '_, diesel::pg::Pg>) -> diesel::serialize::Result {
-        use std::io::Write as _;
-        // The wire form of `json` is its text.
-        out.write_all(self.0.as_bytes())?;
-        Ok(diesel::serialize::IsNull::No)
-    }
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = audit_log)]
-struct New<'a> {
-    seq: i64,
-    created_at: DateTime<Utc>,
-    event_type: &'a str,
-    action: &'a str,
-    client_id: Option<&'a str>,
-    actor: Option<&'a str>,
-    target: Option<&'a str>,
-    success: bool,
-    ip_address: Option<&'a str>,
-    user_agent: Option<&'a str>,
-    request_id: Option<&'a str>,
-    details: Json<'a>,
-    corrects: Option<i64>,
-    prev_hash: &'a [u8],
-    hash: &'a [u8],
-}
-
-impl<'a> From<&'a Row> for New<'a> {
-    fn from(row: &'a Row) -> Self {
-        Self {
-            seq: row.seq,
-            created_at: row.created_at,
-            event_type: &row.event_type,
-            action: &row.action,
-            client_id: row.client_id.as_deref(),
-            actor: row.actor.as_deref(),
-            target: row.target.as_deref(),
-            success: row.success,
-            ip_address: row.ip_address.as_deref(),
-            user_agent: row.user_agent.as_deref(),
-            request_id: row.request_id.as_deref(),
-            details: Json(&row.details),
-            corrects: row.corrects,
-            prev_hash: &row.prev_hash,
-            hash: &row.hash,
-        }
-    }
-}
-
+/// Appends rows, a column at a time: statements of few parameters, whatever the number of rows.
 pub(super) fn insert(conn: &mut PgConnection, rows: &[Row]) -> QueryResult<()> {
-    for some in rows.chunks(INSERT_MAX) {
-        let new: Vec<New<'_>> = some.iter().map(New::from).collect();
-        diesel::insert_into(audit_log::table).values(new).execute(conn)?;
-    }
-    Ok(())
+    rows.chunks(INSERT_MAX).try_for_each(|some| insert_some(conn, some))
+}
+
+fn insert_some(conn: &mut PgConnection, rows: &[Row]) -> QueryResult<()> {
+    type Texts = Array<Text>;
+    type Options = Array<Nullable<Text>>;
+    let texts = |of: fn(&Row) -> &str| rows.iter().map(of).collect::<Vec<_>>();
+    let options = |of: fn(&Row) -> Option<&str>| rows.iter().map(of).collect::<Vec<_>>();
+    sql_query(
+        "INSERT INTO audit_log (seq, created_at, event_type, action, client_id, actor, target, success, ip_address, \
+                                user_agent, request_id, details, corrects, prev_hash, hash) \
+         SELECT seq, created_at, event_type, action, client_id, actor, target, success, ip_address, user_agent, \
+                request_id, details::json, corrects, prev_hash, hash \
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+              AS new (seq, created_at, event_type, action, client_id, actor, target, success, ip_address, user_agent, \
+                      request_id, details, corrects, prev_hash, hash)",
+    )
+    .bind::<Array<BigInt>, _>(rows.iter().map(|row| row.seq).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(rows.iter().map(|row| row.created_at).collect::<Vec<_>>())
+    .bind::<Texts, _>(texts(|row| &row.event_type))
+    .bind::<Texts, _>(texts(|row| &row.action))
+    .bind::<Options, _>(options(|row| row.client_id.as_deref()))
+    .bind::<Options, _>(options(|row| row.actor.as_deref()))
+    .bind::<Options, _>(options(|row| row.target.as_deref()))
+    .bind::<Array<Bool>, _>(rows.iter().map(|row| row.success).collect::<Vec<_>>())
+    .bind::<Options, _>(options(|row| row.ip_address.as_deref()))
+    .bind::<Options, _>(options(|row| row.user_agent.as_deref()))
+    .bind::<Options, _>(options(|row| row.request_id.as_deref()))
+    .bind::<Texts, _>(texts(|row| &row.details))
+    .bind::<Array<Nullable<BigInt>>, _>(rows.iter().map(|row| row.corrects).collect::<Vec<_>>())
+    .bind::<Array<Binary>, _>(rows.iter().map(|row| row.prev_hash.as_slice()).collect::<Vec<_>>())
+    .bind::<Array<Binary>, _>(rows.iter().map(|row| row.hash.as_slice()).collect::<Vec<_>>())
+    .execute(conn)
+    .map(drop)
 }
 
 /// The columns of [`Stored`].
