@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use test_support::{Answer, Client, jwt};
 
 use crate::{
+    audit_verify::emptied,
     keys::{PATH, make},
     rig::{Rig, on},
 };
