@@ -161,10 +161,13 @@ async fn whoever_kept_the_head_finds_what_the_chain_alone_does_not_show() {
 
 #[tokio::test]
 async fn what_was_let_go_by_rule_is_no_break_and_what_went_with_it_is() {
-    let rig = filled().await;
-    let before = head(&rig);
-    tell(&rig, 99, json!([used("k_99", &api_types::time::format(chrono::Utc::now()), 1)]), json!([])).await;
+    let rig = emptied(&[], 2).await;
     // The first row is young: it keeps those after it.
+    tell(&rig, 0, json!([used("k_0", &api_types::time::format(chrono::Utc::now()), 1)]), json!([])).await;
+    for number in 1..5 {
+        tell(&rig, number, json!([used(&format!("k_{number}"), "2026-01-01T10:00:00.000Z", 1)]), json!([])).await;
+    }
+    let before = head(&rig);
     let again = on(&rig.db, &[("AUDIT_RETENTION_DAYS", "1")], &rig.tokens).await;
     drop(again);
     let intact = verify(&rig.db.url(), &Secret::new(SECRET), Some(&before)).unwrap();
