@@ -183,7 +183,7 @@ async fn users_keys_and_secrets_are_shown_to_those_who_may_read_the_audit_log() 
         assert!(seen.iter().all(|kind| kind == "keys.odd"), "{query}: {seen:?}");
     }
     let auditor = rig.service.client().bearer(&jwt("a", &[], &["observability:read", "audit:read"]));
-    assert_eq!(kinds(&auditor, "event_type=user.*").await, ["user.login"]);
+    assert!(kinds(&auditor, "event_type=user.*").await.contains(&"user.login".to_owned()));
     // The user concerned, not the one who did it.
     assert_eq!(kinds(&auditor, "user_id=usr_1").await, ["user.login"]);
 }
