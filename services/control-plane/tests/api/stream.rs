@@ -120,7 +120,7 @@ async fn filters_and_rights_are_those_of_the_list() {
     let rig = Rig::start(&[]).await;
     let (dev, admin) = (developer(&rig), rig.admin());
     let mut shown = Reader::open(&dev, "", None).await;
-    let mut all = Reader::open(&admin, "event_type=user.*", None).await;
+    let mut all = Reader::open(&admin, "event_type=user.login", None).await;
     let mut bad = Reader::open(&dev, "level=error&agent_id=ada", None).await;
     let events = vec![
         event(1, "user.login", json!({"user_id": "u"})),
