@@ -67,6 +67,13 @@ async fn secrets_are_stored_sealed_and_shown_once() {
     assert!(!rig.everything_stored().contains("yet another secret"));
 }
 
+/// How many tell of a new webhook, and the others in their order: between services no order is promised.
+fn split(mut names: Vec<String>) -> (usize, Vec<String>) {
+    let all = names.len();
+    names.retain(|name| name != "webhook.created");
+    (all - names.len(), names)
+}
+
 #[tokio::test]
 async fn types_families_and_everything_can_be_subscribed_to() {
     let rig = start(&[]).await;
@@ -85,7 +92,7 @@ async fn types_families_and_everything_can_be_subscribed_to() {
     publish(&rig.service, events.iter().map(|kind| event("x", kind, json!({"kind": kind}))).collect()).await;
     let names = |got: Vec<Got>| got.iter().map(Got::event).collect::<Vec<_>>();
     // The webhook that hears of everything hears of those that were made after it, and not of itself.
-    assert_eq!(names(all.wait(5).await), [&["webhook.created"][..], &events].concat());
+    assert_eq!(split(names(all.wait(5).await)), (1, events.map(str::to_owned).to_vec()));
     assert_eq!(names(family.wait(2).await), events[..2]);
     assert_eq!(names(one.wait(1).await), events[..1]);
     let history = admin.get(&format!("{}/deliveries", path(&off))).await;
@@ -109,7 +116,7 @@ async fn events_of_users_and_keys_are_for_those_who_may_see_them() {
     publish(&rig.service, told()).await;
     let names = |got: Vec<Got>| got.iter().map(Got::event).collect::<Vec<_>>();
     assert_eq!(names(high.wait(2).await), ["user.login", "agent.ready"]);
-    assert_eq!(names(low.wait(2).await), ["webhook.created", "agent.ready"]);
+    assert_eq!(split(names(low.wait(2).await)), (1, vec!["agent.ready".to_owned()]));
     // Nor can somebody turn another's webhook around to hear of them.
     let elsewhere = Receiver::always(Answer::Status(200)).await;
     member.put(&path(&hook), &json!({"url": elsewhere.url("/")})).await.data(200);
