@@ -34,12 +34,12 @@ pub struct Pagination {
     pub total_pages: i64,
     pub has_next: bool,
     pub has_prev: bool,
-    /// Rows before this part.
-    #[serde(default)]
-    pub offset: i64,
-    /// Rows of this part at the most.
-    #[serde(default)]
-    pub limit: i64,
+    /// Rows before this part. Not said by the lists of the builders' contract, unless they are asked for by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<i64>,
+    /// Rows of this part at the most. As `offset`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i64>,
 }
 
 impl Pagination {
@@ -62,9 +62,16 @@ impl Pagination {
             total_pages,
             has_next: page < total_pages,
             has_prev: offset > 0,
-            offset,
-            limit,
+            offset: Some(offset),
+            limit: Some(limit),
         }
+    }
+
+    /// The same, in pages alone.
+    #[must_use]
+    pub const fn in_pages(mut self) -> Self {
+        (self.offset, self.limit) = (None, None);
+        self
     }
 }
 
@@ -98,7 +105,7 @@ mod tests {
     fn the_last_page_may_be_short() {
         let page = Pagination::new(2, 2, 3);
         assert_eq!((page.total_pages, page.has_next, page.has_prev), (2, false, true));
-        assert_eq!((page.offset, page.limit), (2, 2));
+        assert_eq!((page.offset, page.limit), (Some(2), Some(2)));
     }
 
     #[test]

@@ -62,6 +62,11 @@ pub struct Plain {
 impl Plain {
     /// Nothing beside the list's spec.
     pub const NONE: Self = Self { filters: &[], search: &[], tag: None, time: None, newest_first: false };
+
+    fn is_none(&self) -> bool {
+        let Self { filters, search, tag, time, newest_first } = self;
+        filters.is_empty() && search.is_empty() && tag.is_none() && time.is_none() && !newest_first
+    }
 }
 
 /// What was asked: checked, typed, ready for [`page`].
@@ -71,6 +76,8 @@ pub struct ListQuery {
     pub offset: i64,
     /// Rows to answer at the most, 1–100.
     pub limit: i64,
+    /// Whether the answer says `offset` and `limit`: the lists of the builders' contract have pages, and say no more of them.
+    pub(crate) says_window: bool,
     pub(crate) filters: Vec<Filter>,
     pub(crate) sort: Vec<Sort>,
     pub(crate) newest_first: bool,
@@ -82,7 +89,15 @@ impl ListSpec {
     #[must_use]
     pub fn everything(&self) -> ListQuery {
         let (filters, sort) = (Vec::new(), Vec::new());
-        ListQuery { offset: 0, limit: 100, filters, sort, newest_first: false, id_column: self.id_column }
+        ListQuery {
+            offset: 0,
+            limit: 100,
+            says_window: true,
+            filters,
+            sort,
+            newest_first: false,
+            id_column: self.id_column,
+        }
     }
 }
 

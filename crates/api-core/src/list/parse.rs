@@ -73,7 +73,8 @@ impl ListSpec {
         }
         let (offset, limit) = paging.window();
         let newest_first = plain.newest_first;
-        let query = ListQuery { offset, limit, filters, sort, newest_first, id_column: self.id_column };
+        let says_window = !plain.is_none() || paging.limit.is_some() || paging.offset.is_some();
+        let query = ListQuery { offset, limit, says_window, filters, sort, newest_first, id_column: self.id_column };
         ApiError::fields(problems).map_or(Ok(query), Err)
     }
 

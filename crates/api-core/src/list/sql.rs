@@ -45,6 +45,7 @@ where
     let total = bind_all(&count, scope, query).get_result::<Count>(conn)?.count;
     let ListQuery { offset, limit, .. } = *query;
     let pagination = Pagination::at(offset, limit, total);
+    let pagination = if query.says_window { pagination } else { pagination.in_pages() };
     if offset >= total {
         return Ok((Vec::new(), pagination));
     }
